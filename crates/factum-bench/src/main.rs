@@ -1,0 +1,3 @@
+//! Factum beside its peers.
+
+fn main() {}

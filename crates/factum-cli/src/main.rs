@@ -1,0 +1,3 @@
+//! The binary `factum`.
+
+fn main() {}

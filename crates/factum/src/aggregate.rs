@@ -1,0 +1,1 @@
+//! An aggregate: what past events of one stream add up to.

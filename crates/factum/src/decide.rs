@@ -1,0 +1,1 @@
+//! A decision: load, decide, append, and again on a conflict.

@@ -1,0 +1,1 @@
+//! A log: a store with the metadata that goes on every event.

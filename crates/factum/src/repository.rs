@@ -1,0 +1,1 @@
+//! A repository: the aggregates of one kind.

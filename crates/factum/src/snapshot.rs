@@ -1,0 +1,1 @@
+//! A snapshot: cached state at a version.

@@ -1,0 +1,1 @@
+//! The past: state as of a version, a position or a time.

@@ -1,0 +1,5 @@
+//! The test kit: rules of a domain, stores against their laws.
+
+mod given;
+mod clock;
+pub mod store;

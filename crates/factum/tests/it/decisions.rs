@@ -1,0 +1,1 @@
+//! Aggregates, boundaries, snapshots and the past, on a store in memory.

@@ -1,0 +1,1 @@
+//! `#[derive(Event)]`: what it makes, and what it says when it cannot.

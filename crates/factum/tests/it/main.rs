@@ -1,0 +1,5 @@
+//! The library at its boundary.
+
+mod decisions;
+mod derive;
+mod memory;
