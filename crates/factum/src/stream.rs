@@ -19,8 +19,13 @@ impl StreamName {
     ///
     /// A name that begins with `-` is a category of its own.
     pub fn category(&self) -> Category {
-        let end = self.as_str().find('-').filter(|&end| 0 < end).unwrap_or(self.as_str().len());
-        Category(self.0.slice_ref(&self.0[..end]))
+        Category(self.0.slice_ref(Self::category_of(self)))
+    }
+
+    /// The category in a text that is the name of a stream, as [`category`](Self::category) has it.
+    pub fn category_of(name: &(impl AsRef<str> + ?Sized)) -> &str {
+        let name = name.as_ref();
+        &name[..name.find('-').filter(|&end| 0 < end).unwrap_or(name.len())]
     }
 }
 

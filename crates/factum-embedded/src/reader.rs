@@ -1,0 +1,158 @@
+//! Reading events: from places to pages.
+
+use bytes::Bytes;
+use factum::limits::PAGE_BYTES;
+use factum::{Direction, Page, Position, Query, Range, Read, RecordedEvent, StoreError};
+
+use crate::error::{corrupt, io_error};
+use crate::format::Record;
+use crate::index::{Place, Sources};
+use crate::log::{Log, Segments, segment_of};
+use crate::segment::Segment;
+
+/// Records that are at most this far from each other are read in one go, in bytes.
+const GAP_BYTES: u64 = 4 << 10;
+
+/// A log as it was at one moment.
+pub(crate) struct View {
+    head: Position,
+    segments: std::sync::Arc<Segments>,
+    sources: std::sync::Arc<Sources>,
+}
+
+/// Where a record is: in which segment, from where to where at most.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    position: u64,
+    segment: usize,
+    from: u64,
+    to: u64,
+}
+
+impl Extent {
+    fn len(&self) -> u64 {
+        self.to - self.from
+    }
+}
+
+impl View {
+    pub(crate) fn new(log: &Log) -> Result<Self, StoreError> {
+        log.check_open()?;
+        // The head first: what is looked at afterwards covers all that it publishes.
+        let head = log.head();
+        Ok(Self { head, segments: log.segments(), sources: log.index.sources() })
+    }
+
+    pub(crate) fn page(&self, read: &Read) -> Result<Page, StoreError> {
+        let range = Range { after: read.range.after, through: read.range.through.min(self.head) };
+        let limit = read.page_limit();
+        let places = self.places(&read.query, range, read.direction, limit);
+        let is_full = places.len() == limit;
+        let extents = self.extents(&places)?;
+        let is_cut = extents.len() < places.len();
+        let rest = extents.last().filter(|_| is_full || is_cut).map(|last| {
+            let last = Position::new(last.position);
+            match read.direction {
+                Direction::Forward => Range { after: last, through: read.range.through },
+                Direction::Backward => Range { after: range.after, through: last.previous() },
+            }
+        });
+        let rest = rest.filter(|rest| rest.after < rest.through.min(self.head));
+        let mut events = self.fetch(extents)?;
+        // Two ids may look alike to the index.
+        events.retain(|event| read.query.selects(event));
+        if read.direction == Direction::Backward {
+            events.reverse();
+        }
+        Ok(Page { events, rest, head: self.head })
+    }
+
+    pub(crate) fn places(&self, query: &Query, range: Range, direction: Direction, limit: usize) -> Vec<Place> {
+        self.sources.places(query, range, direction, limit)
+    }
+
+    /// The event at a place.
+    pub(crate) fn event(&self, place: Place) -> Result<RecordedEvent, StoreError> {
+        let extent = self.extent(place)?;
+        let mut events = self.fetch(vec![extent])?;
+        events.pop().ok_or_else(|| self.damage(&extent))
+    }
+
+    /// The event at a position, which is published.
+    pub(crate) fn at(&self, position: u64) -> Result<RecordedEvent, StoreError> {
+        let offset = self.sources.offset(position).ok_or_else(|| corrupt(format!("position {position} is not in the index")))?;
+        self.event(Place { position, offset })
+    }
+
+    pub(crate) fn head(&self) -> Position {
+        self.head
+    }
+
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// As many extents as fit into a page, and one at least.
+    fn extents(&self, places: &[Place]) -> Result<Vec<Extent>, StoreError> {
+        let mut extents = Vec::with_capacity(places.len());
+        let mut bytes = 0;
+        for (n, place) in places.iter().enumerate() {
+            let neighbour = places.get(n + 1).filter(|next| next.position == place.position + 1);
+            let extent = self.extent_before(*place, neighbour.copied())?;
+            bytes += extent.len();
+            extents.push(extent);
+            if PAGE_BYTES as u64 <= bytes {
+                break;
+            }
+        }
+        Ok(extents)
+    }
+
+    fn extent(&self, place: Place) -> Result<Extent, StoreError> {
+        self.extent_before(place, None)
+    }
+
+    /// A record ends at the latest where the next one begins, or where its segment ends.
+    fn extent_before(&self, Place { position, offset }: Place, next: Option<Place>) -> Result<Extent, StoreError> {
+        let segment = segment_of(&self.segments, position);
+        let follows = self.segments.get(segment + 1).is_none_or(|next| position + 1 < next.header.first_position);
+        let next = match next {
+            Some(next) => Some(next.offset),
+            None if position < self.head.get() => self.sources.offset(position + 1),
+            None => None,
+        };
+        let to = next.filter(|_| follows).unwrap_or_else(|| self.segments[segment].end());
+        let extent = Extent { position, segment, from: offset, to };
+        if to <= offset { Err(self.damage(&extent)) } else { Ok(extent) }
+    }
+
+    /// The events of some extents, in the order of their positions.
+    fn fetch(&self, mut extents: Vec<Extent>) -> Result<Vec<RecordedEvent>, StoreError> {
+        if extents.first().zip(extents.last()).is_some_and(|(first, last)| last.position < first.position) {
+            extents.reverse();
+        }
+        let mut events = Vec::with_capacity(extents.len());
+        let is_near = |a: &Extent, b: &Extent| a.segment == b.segment && a.to <= b.from && b.from - a.to <= GAP_BYTES;
+        for near in extents.chunk_by(is_near) {
+            let (first, last) = (near[0], near[near.len() - 1]);
+            let segment = &self.segments[first.segment];
+            let mut buffer = vec![0; (last.to - first.from) as usize];
+            segment.file.read_at(&mut buffer, first.from).map_err(|error| io_error(format!("cannot read {segment:?}"), error))?;
+            let buffer = Bytes::from(buffer);
+            for extent in near {
+                let bytes = &buffer[(extent.from - first.from) as usize..(extent.to - first.from) as usize];
+                events.push(decode(segment, &buffer, bytes, extent.position).ok_or_else(|| self.damage(extent))?);
+            }
+        }
+        Ok(events)
+    }
+
+    fn damage(&self, extent: &Extent) -> StoreError {
+        let name = self.segments[extent.segment].name();
+        corrupt(format!("the event at position {} is damaged, in {name} at byte {}", extent.position, extent.from))
+    }
+}
+
+fn decode(segment: &Segment, buffer: &Bytes, bytes: &[u8], position: u64) -> Option<RecordedEvent> {
+    Record::decode(bytes, segment.header.salt, position)?.event(buffer, Position::new(position))
+}

@@ -1,0 +1,3 @@
+//! The store on local disk at its boundary.
+
+mod smoke;
