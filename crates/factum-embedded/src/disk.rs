@@ -11,7 +11,8 @@ use bytes::Bytes;
 /// Nothing is durable before it is synced: a file's bytes by [`DiskFile::sync`], and that the file is there, under its name
 /// and not another's, by [`Disk::sync_names`].
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
-    /// Takes the folder for one writer, until the lock is dropped; refused with [`io::ErrorKind::WouldBlock`] while another has it.
+    /// Takes the folder for one writer, until the lock is dropped; refused with [`io::ErrorKind::WouldBlock`] while another
+    /// has it.
     fn lock(&self) -> io::Result<Box<dyn DiskLock>>;
 
     /// Whether a writer has the folder.

@@ -4,7 +4,8 @@ use std::fmt;
 
 /// The ordinal of an event in its store, handed out in commit order and without gaps.
 ///
-/// The first event has 1, so 0 means "before anything". Reads start *after* the position they are given: nobody adds or subtracts one.
+/// The first event has 1, so 0 means "before anything". Reads start *after* the position they are given: nobody adds or
+/// subtracts one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(u64);
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 /// The number of events in a stream; on an event, its ordinal in that stream.
 ///
-/// The first event has 1, so 0 means "before anything". Reads start *after* the version they are given: nobody adds or subtracts one.
+/// The first event has 1, so 0 means "before anything". Reads start *after* the version they are given: nobody adds or
+/// subtracts one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(u64);
 
