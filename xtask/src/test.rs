@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all that must hold, the cheap things first, up to the first that does not.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ const STEPS: &[Step] = &[
     Step { name: "lints", run: || run(members("clippy").args(["--all-targets", "--", "-D", "warnings"])) },
     Step { name: "tests", run: || run(&mut members("test")) },
     Step { name: "examples", run: || run(members("build").args(["--bins", "--examples"])) },
-    Step { name: "docs", run: || run(members("doc").arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings")) },
+    Step { name: "docs", run: || run(members("doc").args(["--lib", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")) },
     Step { name: "fuzz", run: fuzz::run_all },
 ];
 
@@ -53,11 +54,21 @@ pub(crate) fn run_named(names: &[&str]) -> Result<(), String> {
 
 /// Runs a command, which says itself why it fails.
 pub(crate) fn run(command: &mut Command) -> Result<Outcome, String> {
+    let line = line(command);
+    println!("$ {line}");
     match command.status() {
         Ok(status) if status.success() => Ok(Outcome::Passed),
-        Ok(status) => Err(format!("{command:?}: {status}")),
-        Err(error) => Err(format!("{command:?}: {error}")),
+        Ok(status) => Err(format!("{status}: {line}")),
+        Err(error) => Err(format!("cannot run it: {error}: {line}")),
     }
+}
+
+/// The command, to be run again by hand.
+fn line(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| Some(format!("{}={:?}", name.display(), value?)));
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args()).map(|word| word.to_string_lossy().into_owned());
+    variables.chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// A cargo command on every member but the benchmark, which builds its peers.
@@ -107,8 +118,10 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, Report, STEPS, run_named};
+    use std::process::Command;
     use std::time::Duration;
+
+    use super::{Outcome, Report, STEPS, line, run_named};
 
     #[test]
     fn a_step_that_did_not_run_is_told_at_the_end() {
@@ -118,6 +131,13 @@ mod tests {
         report.add("fuzz", Duration::ZERO, &Ok(Outcome::NotRun("no compiler".to_owned())));
         assert_eq!(report.verdict(), "passed in 1.5 s, but not everything ran: fuzz is missing");
         assert_eq!(report.table, "tests            1.5 s  passed\nfuzz             0.0 s  NOT RUN: no compiler\n");
+    }
+
+    #[test]
+    fn a_command_is_told_so_that_it_can_be_run_again() {
+        let mut command = Command::new("/usr/bin/cargo");
+        command.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(line(&command), "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps");
     }
 
     #[test]
