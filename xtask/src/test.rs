@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
 const STEPS: &[Step] = &[
     Step { name: "components", run: || provision::components().map(passed) },
     Step { name: "tidy", run: || tidy::run().map(passed) },
-    Step { name: "format", run: || run(cargo().args(["fmt", "--all", "--check"])) },
+    Step { name: "format", run: format },
     Step { name: "lints", run: || run(members("clippy").args(["--all-targets", "--", "-D", "warnings"])) },
     Step { name: "tests", run: || run(&mut members("test")) },
     Step { name: "examples", run: || run(members("build").args(["--bins", "--examples"])) },
@@ -66,9 +66,16 @@ pub(crate) fn run(command: &mut Command) -> Result<Outcome, String> {
 /// The command, to be run again by hand.
 fn line(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| Some(format!("{}={:?}", name.display(), value?)));
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let program = Path::new(command.get_program());
+    let program = if program.ends_with("cargo") { "cargo".as_ref() } else { program.as_os_str() };
     let words = std::iter::once(program).chain(command.get_args()).map(|word| word.to_string_lossy().into_owned());
     variables.chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// `fuzz` is a workspace of its own.
+fn format() -> Result<Outcome, String> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
 }
 
 /// A cargo command on every member but the benchmark, which builds its peers.
