@@ -65,7 +65,7 @@ pub struct Condition {
 pub struct Consumed {
     /// Who.
     pub consumer: ConsumerName,
-    /// Up to where, in whatever the consumer counts; each time further than the last.
+    /// Up to where, in whatever the consumer counts; each time further than the last, and the first time than the start.
     pub through: Position,
 }
 

@@ -86,7 +86,7 @@ impl Store for MemoryStore {
     }
 
     async fn consumed(&self, consumer: ConsumerName) -> Result<Position, StoreError> {
-        Ok(self.recorded().consumed.get(&consumer).copied().unwrap_or_default())
+        Ok(self.recorded().consumed(&consumer))
     }
 }
 
@@ -101,6 +101,11 @@ impl Recorded {
 
     fn version(&self, stream: &StreamName) -> Version {
         self.versions.get(stream).copied().unwrap_or_default()
+    }
+
+    /// How far a consumer got. One that has no mark is at the start, and a mark must be further.
+    fn consumed(&self, consumer: &ConsumerName) -> Position {
+        self.consumed.get(consumer).copied().unwrap_or_default()
     }
 
     /// The original result, if these events are recorded already.
@@ -122,8 +127,10 @@ impl Recorded {
     /// What the append of the events at these positions is answered with.
     fn appended(&self, positions: Range) -> Appended {
         let mut versions: Vec<(StreamName, Version)> = Vec::new();
+        let mut places = HashMap::new();
         for event in &self.events[positions.after.get() as usize..positions.through.get() as usize] {
-            match versions.iter_mut().find(|(stream, _)| *stream == event.stream) {
+            let place = *places.entry(&event.stream).or_insert(versions.len());
+            match versions.get_mut(place) {
                 Some((_, version)) => *version = event.version,
                 None => versions.push((event.stream.clone(), event.version)),
             }
@@ -146,15 +153,13 @@ impl Recorded {
                 return Err(Conflict::Condition { after: condition.after, actual: event.position }.into());
             }
         }
-        match &append.consumed {
-            Some(Consumed { consumer, through }) => match self.consumed.get(consumer) {
-                Some(reached) if through <= reached => {
-                    Err(AppendError::AlreadyConsumed { consumer: consumer.clone(), through: *reached })
-                }
-                _ => Ok(()),
-            },
-            None => Ok(()),
+        if let Some(Consumed { consumer, through }) = &append.consumed {
+            let reached = self.consumed(consumer);
+            if *through <= reached {
+                return Err(AppendError::AlreadyConsumed { consumer: consumer.clone(), through: reached });
+            }
         }
+        Ok(())
     }
 
     fn record(&mut self, append: Append, now: Timestamp) -> Appended {

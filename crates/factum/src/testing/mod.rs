@@ -2,4 +2,5 @@
 
 mod given;
 mod clock;
+pub use clock::ManualClock;
 pub mod store;

@@ -1,0 +1,92 @@
+//! All of an append or none of it, across streams, to every reader.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::JoinSet;
+
+use super::bench::Bench;
+use super::builders::{event, events, everything, joined, race, record, refuse, stream, version};
+use crate::{AnyStore, Append, Direction, Expected, NewEvent, Position, Query, Range, Read, Selector, Store, Version};
+
+/// The streams that each append writes to, one event each.
+const STREAMS: usize = 5;
+const APPENDS: usize = 60;
+const WRITERS: usize = 4;
+const READERS: usize = 2;
+
+pub(super) async fn an_append_to_several_streams_is_refused_whole(bench: &Bench<'_>) {
+    let store = bench.store().await;
+    record(&store, events("atomic-c", 2)).await;
+    let before = everything(&store).await;
+    let names = ["atomic-a", "atomic-b", "atomic-c"];
+    for failing in names {
+        let mut append = Append::new(names.map(event).to_vec());
+        for name in names {
+            let actual = if name == "atomic-c" { 2 } else { 0 };
+            let expected = actual + u64::from(name == failing);
+            append = append.expect(stream(name), Expected::Exact(Version::new(expected)));
+        }
+        refuse(&store, append).await;
+        let after = everything(&store).await;
+        assert_eq!(before, after, "an append that was refused for {failing} recorded something");
+        for name in &names[..2] {
+            assert_eq!(version(&store, &stream(name)).await, Version::EMPTY, "{name} exists after a refused append");
+        }
+    }
+    record(&store, names.map(event).to_vec()).await;
+    assert_eq!(everything(&store).await.len(), before.len() + names.len());
+}
+
+pub(super) async fn no_reader_sees_half_an_append(bench: &Bench<'_>) {
+    let store = bench.store().await;
+    let done = Arc::new(AtomicBool::new(false));
+    let mut readers = JoinSet::new();
+    for direction in [Direction::Forward, Direction::Backward] {
+        for _ in 0..READERS {
+            readers.spawn(poll(store.clone(), direction, Arc::clone(&done)));
+        }
+    }
+    let writer = |writer: usize| {
+        let store = store.clone();
+        async move {
+            for _ in 0..APPENDS / WRITERS {
+                store.append(Append::new(one_for_each_stream(writer))).await.expect("nothing speaks against it");
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    race((0..WRITERS).map(writer)).await;
+    done.store(true, Ordering::Release);
+    while let Some(reader) = bench.soon("a reader that polls", readers.join_next()).await {
+        joined(reader);
+    }
+    assert_eq!(everything(&store).await.len(), APPENDS * STREAMS);
+}
+
+fn one_for_each_stream(writer: usize) -> Vec<NewEvent> {
+    // Each writer begins with another stream, so that locks taken stream by stream would meet.
+    (0..STREAMS).map(|number| event(&format!("atomic-{}", (number + writer) % STREAMS))).collect()
+}
+
+/// Reads again and again: whatever the head, as many events of each stream are at or below it.
+async fn poll(store: AnyStore, direction: Direction, done: Arc<AtomicBool>) {
+    let selectors = (0..STREAMS).map(|number| Selector::stream(stream(&format!("atomic-{number}"))));
+    let query = Query { selectors: selectors.collect() };
+    while !done.load(Ordering::Acquire) {
+        let head = store.head().await.expect("the head can be read");
+        assert_eq!(head.get() % STREAMS as u64, 0, "the head {head} is inside an append");
+        let read = Read { direction, ..Read::new(query.clone()).limit(usize::MAX) };
+        let page = store.read(read).await.expect("a store can be read");
+        assert!(page.rest.is_none(), "a few events without data do not fit into one page");
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        page.events.iter().for_each(|event| *counts.entry(event.stream.clone()).or_default() += 1);
+        assert_eq!(page.events.len() as u64, page.head.get(), "at head {} {} events are read", page.head, page.events.len());
+        assert!(counts.values().all(|count| *count * STREAMS == page.events.len()), "half an append is read: {counts:?}");
+        let newer = Range::after(Position::new(page.head.get().saturating_sub(1)));
+        let last = store.read(Read::new(query.clone()).range(newer)).await.expect("a store can be read");
+        assert_eq!(last.head.get() % STREAMS as u64, 0, "a page's head {} is inside an append", last.head);
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,1 @@
+//! Comparison with the store in memory, by random operations.
