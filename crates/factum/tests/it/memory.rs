@@ -41,3 +41,54 @@ mod any {
 
     factum::store_contract!(Any);
 }
+
+/// What the random operations must be good for: each kind of answer, often.
+mod model {
+    use factum::testing::store::model::{Operation, check, operations};
+    use factum::{AppendError, Conflict, MemoryStore, Store};
+
+    use super::Memory;
+
+    /// Seeds, and operations for each.
+    const SEEDS: u64 = 40;
+    const OPERATIONS: usize = 150;
+
+    #[tokio::test]
+    async fn the_store_in_memory_agrees_with_itself() {
+        for seed in 0..SEEDS {
+            check(&Memory, seed, OPERATIONS).await;
+        }
+    }
+
+    #[test]
+    fn a_seed_always_makes_the_same_operations() {
+        assert_eq!(operations(7, OPERATIONS), operations(7, OPERATIONS));
+        assert_ne!(operations(7, OPERATIONS), operations(8, OPERATIONS));
+    }
+
+    #[tokio::test]
+    async fn operations_meet_every_kind_of_answer() {
+        let mut counts = [0; 7];
+        for seed in 0..SEEDS {
+            let store = MemoryStore::new();
+            for operation in operations(seed, OPERATIONS) {
+                let Operation::Append(append) = operation else { continue };
+                let head = store.head().await.unwrap();
+                let (empty, answer) = (append.events.is_empty(), store.append(append).await);
+                let kind = match answer {
+                    Ok(_) if head < store.head().await.unwrap() => 0,
+                    Ok(_) if empty => continue,
+                    Ok(_) => 1,
+                    Err(AppendError::Conflict(Conflict::Stream { .. })) => 2,
+                    Err(AppendError::Conflict(_)) => 3,
+                    Err(AppendError::IdTaken { .. }) => 4,
+                    Err(AppendError::AlreadyConsumed { .. }) => 5,
+                    Err(_) => 6,
+                };
+                counts[kind] += 1;
+            }
+        }
+        let [recorded, rest @ ..] = counts;
+        assert!(1_000 < recorded && rest.iter().all(|count| 20 < *count), "{counts:?}");
+    }
+}

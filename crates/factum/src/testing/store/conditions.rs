@@ -139,7 +139,7 @@ pub(super) async fn plain_appends_move_what_conditions_look_at(bench: &Bench<'_>
         let after = head(&store).await;
         let racer = |number: usize| {
             let append = Append::new(vec![event("plain-1"), tagged("plain-2", &["and:y", "of:x"])]);
-            if number % 2 == 0 { append.condition(query(), after) } else { append }
+            if number.is_multiple_of(2) { append.condition(query(), after) } else { append }
         };
         let answers = race_appends(&store, (0..RACERS).map(racer)).await;
         let recorded = answers.into_iter().step_by(2).filter(won).flatten();

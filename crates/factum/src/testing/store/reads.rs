@@ -133,7 +133,7 @@ pub(super) async fn a_page_is_bounded_in_bytes(bench: &Bench<'_>) {
     record(&store, (0..5).map(large).chain(events("read-a", 3)).collect()).await;
     for read in [Read::new(Query::all()), Read::new(Query::all()).backward()] {
         let pages = pages(&store, read).await;
-        assert!(1 < pages.len(), "{} MiB come in one page", 5 * data.len() >> 20);
+        assert!(1 < pages.len(), "{} MiB come in one page", (5 * data.len()) >> 20);
         assert_eq!(pages.iter().map(|page| page.events.len()).sum::<usize>(), 8, "pages that are cut by bytes lose events");
         assert!(pages.iter().all(|page| !page.events.is_empty()), "a page that is cut by bytes has no event");
     }

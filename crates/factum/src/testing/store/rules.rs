@@ -1,11 +1,9 @@
 //! The list of rules: their names are the sentences that a store keeps.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::time::Duration;
 
-use super::bench::Bench;
+use super::bench::{Bench, caught};
 use super::{
     Broken, atomic, clocks, conditions, consumers, expected, limits, names, order, payloads, queries, reads, repeats, restarts,
     schedules, streams, subscriptions,
@@ -28,19 +26,9 @@ pub(super) fn find(name: &str) -> Option<&'static Rule> {
 impl Rule {
     /// Checks the rule; a panic in it is what it saw.
     pub(super) async fn verdict(&self, bench: &Bench<'_>) -> Result<(), Broken> {
-        let mut run = pin!((self.run)(bench));
-        let caught = std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => std::task::Poll::Ready(Err(message(&*panic))),
-        });
-        let outcome = tokio::time::timeout(RULE_TIME, caught).await;
+        let outcome = tokio::time::timeout(RULE_TIME, caught((self.run)(bench))).await;
         outcome.unwrap_or_else(|_| Err(format!("not done within {RULE_TIME:?}"))).map_err(|saw| Broken { rule: self.name, saw })
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without words").to_owned()
 }
 
 /// Makes the list, the names, and the macro that has a test for each: from one place, so that none is forgotten in another.

@@ -1,1 +1,0 @@
-//! Comparison with the store in memory, by random operations.
