@@ -1,5 +1,6 @@
 //! The library at its boundary.
 
+mod controls;
 mod decisions;
 mod derive;
 mod memory;

@@ -21,7 +21,7 @@ impl Backend for Memory {
 
 factum::store_contract!(Memory);
 
-/// The same behind the type of any store; and a store that was never closed is one that was opened again.
+/// The same behind the type of any store. One that was never closed passes for one that was opened again.
 mod any {
     use super::{AnyStore, Backend, ManualClock, MemoryStore};
 
@@ -40,6 +40,86 @@ mod any {
     }
 
     factum::store_contract!(Any);
+}
+
+/// A store in memory that can be closed, so that the rules about restarts meet one that is.
+mod closing {
+    use factum::{
+        Append, AppendError, Appended, ConsumerName, Page, Position, Read, ReadStreams, Store, StoreError, StoreErrorKind,
+        StreamsPage,
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Backend, ManualClock, MemoryStore};
+
+    /// A handle on a store; its clones are closed together.
+    #[derive(Clone)]
+    struct Handle {
+        store: MemoryStore,
+        closed: CancellationToken,
+    }
+
+    impl Handle {
+        fn new(store: MemoryStore) -> Self {
+            Self { store, closed: CancellationToken::new() }
+        }
+
+        fn open(&self, kind: StoreErrorKind) -> Result<(), StoreError> {
+            if self.closed.is_cancelled() { Err(StoreError::new(kind, "the store is closed: open it again")) } else { Ok(()) }
+        }
+    }
+
+    impl Store for Handle {
+        async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+            self.open(StoreErrorKind::Closed)?;
+            let appended = self.store.append(append).await;
+            tokio::task::yield_now().await;
+            // What was on its way when the store closed: recorded, and nobody is told.
+            self.open(StoreErrorKind::UnknownOutcome)?;
+            appended
+        }
+
+        async fn read(&self, read: Read) -> Result<Page, StoreError> {
+            self.open(StoreErrorKind::Closed)?;
+            self.store.read(read).await
+        }
+
+        async fn head(&self) -> Result<Position, StoreError> {
+            self.open(StoreErrorKind::Closed)?;
+            self.store.head().await
+        }
+
+        async fn changed(&self, after: Position) {
+            self.closed.run_until_cancelled(self.store.changed(after)).await;
+        }
+
+        async fn streams(&self, read: ReadStreams) -> Result<StreamsPage, StoreError> {
+            self.open(StoreErrorKind::Closed)?;
+            self.store.streams(read).await
+        }
+
+        async fn consumed(&self, consumer: ConsumerName) -> Result<Position, StoreError> {
+            self.open(StoreErrorKind::Closed)?;
+            self.store.consumed(consumer).await
+        }
+    }
+
+    struct Closing;
+
+    impl Backend for Closing {
+        type Store = Handle;
+
+        async fn create(&self, clock: ManualClock) -> Handle {
+            Handle::new(MemoryStore::with_clock(clock))
+        }
+
+        async fn reopen(&self, handle: Handle, _: ManualClock) -> Option<Handle> {
+            handle.closed.cancel();
+            Some(Handle::new(handle.store))
+        }
+    }
+
+    factum::store_contract!(Closing);
 }
 
 /// What the random operations must be good for: each kind of answer, often.

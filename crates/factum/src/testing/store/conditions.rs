@@ -134,20 +134,21 @@ fn raced(name: &str) -> Vec<(NewEvent, Query)> {
 pub(super) async fn plain_appends_move_what_conditions_look_at(bench: &Bench<'_>) {
     let store = bench.store().await;
     let query = || with_tags(&["of:x"]);
+    let append = || Append::new(vec![event("plain-1"), tagged("plain-2", &["and:y", "of:x"])]);
+    let mut recorded = 0;
     let mut guarded = Vec::new();
     for _ in 0..ROUNDS * 2 {
         let after = head(&store).await;
-        let racer = |number: usize| {
-            let append = Append::new(vec![event("plain-1"), tagged("plain-2", &["and:y", "of:x"])]);
-            if number.is_multiple_of(2) { append.condition(query(), after) } else { append }
-        };
+        let plain = accept(&store, append()).await.positions.through;
+        let told = conflict(refuse(&store, append().condition(query(), after)).await);
+        assert_eq!(told, Conflict::Condition { after, actual: plain }, "a condition does not see a plain append");
+        let racer = |number: usize| if number.is_multiple_of(2) { append().condition(query(), plain) } else { append() };
         let answers = race_appends(&store, (0..RACERS).map(racer)).await;
-        let recorded = answers.into_iter().step_by(2).filter(won).flatten();
-        guarded.extend(recorded.map(|appended| (after, appended.positions.after)));
-        // Once there is something after it, whoever wrote it, a condition does not hold any more.
-        refuse(&store, Append::new(events("plain-1", 1)).condition(query(), after)).await;
+        recorded += 1 + answers.iter().filter(|answer| won(answer)).count();
+        guarded.extend(answers.into_iter().step_by(2).flatten().map(|appended| (plain, appended.positions.after)));
     }
     let selected = select(&store, query()).await;
+    assert_eq!(selected.len(), recorded, "a tag is missing on what was recorded");
     for (after, before) in guarded {
         let between = selected.iter().find(|event| after < event.position && event.position <= before);
         assert!(between.is_none(), "a condition after {after} held at {before}, past {between:?}");

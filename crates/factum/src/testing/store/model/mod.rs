@@ -37,7 +37,7 @@ pub enum Operation {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("operation {number}, {operation}: the store answers {actual}, and the store in memory {expected}")]
 pub struct Difference {
-    /// Which operation it is, counted from 1; the one after the last is to read everything.
+    /// Which operation it is, counted from 1; those after the last read everything.
     pub number: usize,
     /// The operation.
     pub operation: String,
@@ -70,8 +70,9 @@ pub async fn check<B: Backend>(backend: &B, seed: u64, count: usize) {
 pub async fn compare<B: Backend>(backend: &B, operations: &[Operation]) -> Result<(), Difference> {
     let bench = Bench::new(backend);
     let mut pair = Pair::new(&bench).await;
-    let last = [Operation::Read(Read::new(Query::all())), Operation::Streams(ReadStreams::default())];
-    for (number, operation) in (1..).zip(operations.iter().chain(&last)) {
+    let every_event = [Operation::Read(Read::new(Query::all())), Operation::Read(Read::new(Query::all()).backward())];
+    let every_stream = [Operation::Streams(ReadStreams { limit: usize::MAX, ..ReadStreams::default() })];
+    for (number, operation) in (1..).zip(operations.iter().chain(&every_event).chain(&every_stream)) {
         pair = match operation {
             Operation::Reopen => pair.reopen(&bench).await,
             Operation::SetClock(time) => {
