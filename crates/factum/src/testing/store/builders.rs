@@ -1,6 +1,9 @@
 //! What rules are written with: events by short names, appends that must pass, reads of everything.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::Barrier;
 use tokio::task::{JoinError, JoinSet};
@@ -110,8 +113,15 @@ pub(super) async fn head(store: &AnyStore) -> Position {
 
 /// The version of a stream, by the last event in it.
 pub(super) async fn version(store: &AnyStore, name: &StreamName) -> Version {
-    let last = store.read(Read::new(Query::stream(name.clone())).backward().limit(1)).await.expect("a stream can be read");
-    last.events.first().map_or(Version::EMPTY, |event| event.version)
+    let mut read = Read::new(Query::stream(name.clone())).backward().limit(1);
+    loop {
+        let page = store.read(read.clone()).await.expect("a stream can be read");
+        match (page.events.first(), page.rest) {
+            (Some(last), _) => return last.version,
+            (None, Some(rest)) => read.range = rest,
+            (None, None) => return Version::EMPTY,
+        }
+    }
 }
 
 /// Every event.
@@ -240,4 +250,9 @@ pub(super) async fn race_appends(
         async move { store.append(append).await }
     };
     race(appends.into_iter().map(racer)).await
+}
+
+/// Polls once: whether it is done at once, in a schedule of our own.
+pub(super) async fn is_ready<F: Future>(future: &mut Pin<&mut F>) -> bool {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
 }

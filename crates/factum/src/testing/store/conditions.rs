@@ -2,11 +2,11 @@
 
 use super::bench::Bench;
 use super::builders::{
-    accept, conflict, event, events, everything, head, of_types, race, race_appends, record, refuse, select, stream, tag, tagged,
-    typed, versions, with_tags, won,
+    accept, conflict, event, events, everything, head, of_types, race, race_appends, read_all, record, refuse, select, stream,
+    tag, tagged, typed, versions, with_tags, won,
 };
 use crate::{
-    AnyStore, Append, AppendError, Conflict, Metadata, NewEvent, Payload, Position, Query, Read, Scope, Selector, Store,
+    AnyStore, Append, AppendError, Conflict, Metadata, NewEvent, Payload, Position, Query, Range, Read, Scope, Selector, Store,
 };
 
 /// How often a race is run, for each kind of query.
@@ -180,13 +180,15 @@ pub(super) async fn two_guarded_balances_never_go_negative(bench: &Bench<'_>) {
 async fn withdraw(store: &AnyStore, accounts: [&str; 2], from: &str) {
     loop {
         let query = with_tags(&accounts[..1]).or(Selector::default().tag(tag(accounts[1])));
-        let page = store.read(Read::new(query.clone())).await.expect("a store can be read");
-        let balance: i64 = page.events.iter().map(|event| amount(&event.payload)).sum();
+        // The bound comes first: what is recorded after it speaks against the append.
+        let after = head(store).await;
+        let read = Read::new(query.clone()).range(Range::through(after));
+        let balance: i64 = read_all(store, read).await.iter().map(|event| amount(&event.payload)).sum();
         let withdrawn = balance.min(3);
         if withdrawn <= 0 {
             return;
         }
-        let append = Append::new(vec![change(from, -withdrawn)]).condition(query, page.head);
+        let append = Append::new(vec![change(from, -withdrawn)]).condition(query, after);
         match store.append(append).await {
             Ok(_) => return,
             Err(AppendError::Conflict(_)) => tokio::task::yield_now().await,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::bench::Bench;
-use super::builders::{accept, event, events, everything, head, record, refuse, stream, tag};
+use super::builders::{accept, event, events, everything, head, record, refuse, select, stream, tag};
 use crate::limits::{
     APPEND_BYTES_MAX, APPEND_EVENTS_MAX, EVENT_BYTES_MAX, EXPECTATIONS_MAX, METADATA_BYTES_MAX, SELECTOR_TERMS_MAX,
     SELECTORS_MAX, TAGS_MAX,
@@ -108,9 +108,9 @@ pub(super) async fn a_query_at_its_limits_is_answered_and_one_over_is_not(bench:
         (SELECTOR_TERMS_MAX, many_tags as fn(usize) -> Query),
     ] {
         let (at, over) = (query(limit), query(limit + 1));
-        let found = store.read(Read::new(at.clone())).await.expect("a query at its limit is answered");
+        let found = select(&store, at.clone()).await;
         let condition = Append::new(vec![event("limit-b")]).condition(at, Position::START);
-        if found.events.is_empty() {
+        if found.is_empty() {
             accept(&store, condition).await;
         } else {
             refuse(&store, condition).await;

@@ -76,6 +76,7 @@ rules! { $
     atomic {
         an_append_to_several_streams_is_refused_whole
         no_reader_sees_half_an_append
+        an_append_whose_caller_left_is_there_whole_or_not_at_all
     }
     conditions {
         a_condition_looks_only_after_its_position

@@ -81,9 +81,14 @@ async fn write(store: AnyStore, number: usize) {
         let guess = Expected::Exact(Version::new(turn as u64));
         let append = if turn % 4 == 3 { append.expect(stream("schedule-all"), guess) } else { append };
         match store.append(append).await {
-            Ok(_) | Err(AppendError::Conflict(_)) => tokio::task::yield_now().await,
+            Ok(appended) => {
+                let head = head(&store).await;
+                assert!(appended.positions.through <= head, "an append at {:?} is answered at head {head}", appended.positions);
+            }
+            Err(AppendError::Conflict(_)) => {}
             Err(other) => panic!("an append is refused: {other:?}"),
         }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -101,11 +106,14 @@ async fn follow(store: AnyStore, query: Query, token: CancellationToken) -> Seen
 /// Polls, page by page, by where each page says that it looked.
 async fn turn_pages(store: AnyStore, query: Query, done: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen { query: query.clone(), events: Vec::new(), through: Position::START };
+    let mut head = Position::START;
     loop {
         let last_turn = done.load(Ordering::Acquire);
         let read = Read::new(query.clone()).range(Range::after(seen.through)).limit(5);
         let page = store.read(read.clone()).await.expect("a store can be read");
         check_page(&read, &page);
+        assert!(head <= page.head, "the head goes back, from {head} to {}", page.head);
+        head = page.head;
         seen.through = page.through(read.range);
         let at_end = page.rest.is_none();
         seen.events.extend(page.events);

@@ -1,13 +1,11 @@
 //! Subscriptions: a read that waits, whatever happens while it begins to.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
 
 use tokio_util::sync::CancellationToken;
 
 use super::bench::Bench;
-use super::builders::{events, head, record, tagged, with_tags};
+use super::builders::{events, head, is_ready, record, tagged, with_tags};
 use crate::{AnyStore, Position, Query, Read, Store, Subscription};
 
 /// How many wait for one append.
@@ -15,11 +13,6 @@ const WAITERS: usize = 16;
 
 fn subscribe(store: &AnyStore, query: Query, after: Position) -> Subscription<AnyStore> {
     Subscription::new(store.clone(), query, after, CancellationToken::new())
-}
-
-/// Polls once: whether it is done at once, in a schedule of our own.
-async fn is_ready<F: Future>(future: &mut Pin<&mut F>) -> bool {
-    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
 }
 
 /// What the subscription hands out until its checkpoint is there.
