@@ -6,6 +6,56 @@ use serde::de::DeserializeOwned;
 
 use crate::{ContentType, EventType, NameError, Payload, RecordedEvent, Tag};
 
+/// `#[derive(Event)]`, an event in a few lines:
+///
+/// ```
+/// use factum::{Event, Payload};
+/// use serde::Deserialize;
+///
+/// #[derive(Debug, PartialEq, Event)]
+/// #[event(prefix = "Account")] // stored as AccountOpened, AccountWithdrawn, account-closed
+/// enum AccountEvent {
+///     Opened {
+///         #[event(tag)]
+///         owner: String,
+///     },
+///     #[event(version = 3, upcast(1 = WithdrawnV1, 2 = WithdrawnV2))]
+///     Withdrawn { cents: u64, fee: u64 },
+///     #[event(name = "account-closed")]
+///     Closed,
+/// }
+///
+/// // The first version counted in whole euros, the second had no fee.
+/// #[derive(Deserialize)]
+/// struct WithdrawnV1 {
+///     euros: u64,
+/// }
+/// #[derive(Deserialize)]
+/// struct WithdrawnV2 {
+///     cents: u64,
+/// }
+/// impl From<WithdrawnV1> for WithdrawnV2 {
+///     fn from(WithdrawnV1 { euros }: WithdrawnV1) -> Self {
+///         Self { cents: euros * 100 }
+///     }
+/// }
+/// impl From<WithdrawnV2> for AccountEvent {
+///     fn from(WithdrawnV2 { cents }: WithdrawnV2) -> Self {
+///         Self::Withdrawn { cents, fee: 0 }
+///     }
+/// }
+///
+/// let opened = AccountEvent::Opened { owner: "ann".to_owned() };
+/// assert_eq!(opened.shape().event_type, "AccountOpened");
+/// assert_eq!(opened.encode()?, Payload::json(r#"{"owner":"ann"}"#));
+/// assert_eq!(opened.tags()?[0].as_str(), "owner:ann");
+///
+/// let old = AccountEvent::decode("AccountWithdrawn", 1, &Payload::json(r#"{"euros":3}"#))?;
+/// assert_eq!(old, Some(AccountEvent::Withdrawn { cents: 300, fee: 0 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use factum_derive::Event;
+
 /// A typed event: an enum with a variant for each kind of event, or a struct that is one kind. See `#[derive(Event)]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",

@@ -1,5 +1,9 @@
 //! Event sourcing: state changes are kept as an immutable sequence of events, and everything else is derived from it.
 
+// `#[derive(Event)]` names this crate: so it stands in the crate's own tests too.
+#[cfg(test)]
+extern crate self as factum;
+
 // What is recorded.
 mod name;
 pub use name::NameError;
@@ -21,7 +25,8 @@ mod payload;
 pub use payload::{ContentType, Payload};
 mod codec;
 pub use codec::{Codec, CodecError, CodecSource, Event, Json, Shape};
-pub use factum_derive::Event;
+#[doc(hidden)]
+pub mod __private;
 
 // A command enters.
 mod aggregate;

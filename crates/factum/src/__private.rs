@@ -1,0 +1,38 @@
+//! What the code of `#[derive(Event)]` calls. It is no part of the interface.
+
+use std::fmt::Display;
+
+pub use serde;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Codec, CodecError, NameError, Payload, Shape, Tag};
+
+/// Writes an event's data.
+pub fn write<C: Codec>(Shape { event_type, schema }: Shape, data: &impl Serialize) -> Result<Payload, CodecError> {
+    let data = C::encode(data).map_err(|source| CodecError::Encode { event_type, schema, source })?;
+    Ok(Payload { content_type: C::content_type(), data })
+}
+
+/// Reads data that is stored as an event type, of a schema.
+pub fn read<C: Codec, T: DeserializeOwned>(Shape { event_type, schema }: Shape, payload: &Payload) -> Result<T, CodecError> {
+    let expected = C::content_type();
+    if payload.content_type != expected {
+        return Err(CodecError::ContentType { event_type, expected, actual: payload.content_type.clone() });
+    }
+    C::decode(&payload.data).map_err(|source| CodecError::Decode { event_type, schema, source })
+}
+
+/// The error of data whose schema is not one from 1 to the current one.
+pub fn unknown_schema(current: Shape, schema: u32) -> CodecError {
+    CodecError::UnknownSchema { event_type: current.event_type, schema, known: current.schema }
+}
+
+/// Adds a tag that is not there yet.
+pub fn tag(tags: &mut Vec<Tag>, key: &str, value: &(impl Display + ?Sized)) -> Result<(), NameError> {
+    let tag = Tag::of(key, value)?;
+    if !tags.contains(&tag) {
+        tags.push(tag);
+    }
+    Ok(())
+}
