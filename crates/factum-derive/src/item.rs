@@ -1,6 +1,7 @@
 //! The item that the derive stands on.
 
-use quote::ToTokens;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 use syn::{Data, DeriveInput, Error, Generics, Ident, Path, Result};
 
 use crate::attributes::{Attributes, Place};
@@ -16,10 +17,9 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// Reads and checks the item.
+    /// Reads and checks an item that is not generic.
     pub(crate) fn read(input: DeriveInput) -> Result<Self> {
         let ident = input.ident;
-        not_generic(&input.generics)?;
         let item = match input.data {
             Data::Enum(data) => {
                 let Attributes { prefix, codec, .. } = Attributes::read(&input.attrs, Place::Enum)?;
@@ -41,6 +41,12 @@ impl Item {
         Ok(item)
     }
 
+    /// How a shape is matched and made.
+    pub(crate) fn path(&self, shape: &Shape) -> TokenStream {
+        let (event, shape) = (&self.ident, &shape.ident);
+        if self.is_enum { quote!(#event::#shape) } else { quote!(#event) }
+    }
+
     fn check(&self) -> Result<()> {
         if self.shapes.is_empty() {
             return Err(Error::new(self.ident.span(), "an event without variants cannot happen: give it one"));
@@ -55,7 +61,8 @@ impl Item {
     }
 }
 
-fn not_generic(generics: &Generics) -> Result<()> {
+/// Refuses parameters of the item.
+pub(crate) fn not_generic(generics: &Generics) -> Result<()> {
     if generics.params.is_empty() && generics.where_clause.is_none() {
         return Ok(());
     }

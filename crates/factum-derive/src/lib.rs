@@ -1,13 +1,18 @@
 //! `#[derive(Event)]`: what a type says of itself becomes what `factum` stores and reads.
 
-mod attributes;
-mod expand;
+// What is written.
 mod item;
-mod mistakes;
 mod shape;
+mod attributes;
 mod stored_name;
 mod tag;
 mod upcast;
+mod mistakes;
+
+// What is made of it.
+mod expand;
+mod data;
+mod decode;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -51,6 +56,10 @@ use syn::{DeriveInput, parse_macro_input};
 #[proc_macro_derive(Event, attributes(event, serde))]
 pub fn event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
+    if let Err(mistake) = item::not_generic(&input.generics) {
+        return mistake.into_compile_error().into();
+    }
+    let event = input.ident.clone();
     let item = item::Item::read(input);
-    item.map_or_else(syn::Error::into_compile_error, |item| expand::expand(&item)).into()
+    item.map_or_else(|mistakes| expand::mistaken(&event, &mistakes), |item| expand::event(&item)).into()
 }

@@ -1,6 +1,8 @@
 //! One kind of event: a variant, or a whole struct.
 
-use quote::format_ident;
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::ext::IdentExt;
 use syn::{Attribute, Error, Fields, Ident, Index, LitStr, Member, Result, Type};
 
 use crate::attributes::{Attributes, Place};
@@ -69,18 +71,24 @@ impl Field {
     }
 
     /// The field as a new type declares it.
-    pub(crate) fn declaration(&self) -> proc_macro2::TokenStream {
+    pub(crate) fn declaration(&self) -> TokenStream {
         let Self { member, ty, serde, .. } = self;
         match member {
-            Member::Named(name) => quote::quote!(#(#serde)* #name: #ty),
-            Member::Unnamed(_) => quote::quote!(#(#serde)* #ty),
+            Member::Named(name) => quote!(#(#serde)* #name: #ty),
+            Member::Unnamed(_) => quote!(#(#serde)* #ty),
         }
+    }
+
+    /// The field and a variable, as a pattern has them or an expression.
+    pub(crate) fn pattern(&self) -> TokenStream {
+        let (member, variable) = (&self.member, self.variable());
+        quote!(#member: #variable)
     }
 
     /// A variable for its value.
     pub(crate) fn variable(&self) -> Ident {
         match &self.member {
-            Member::Named(name) => format_ident!("__{name}"),
+            Member::Named(name) => format_ident!("__{}", name.unraw()),
             Member::Unnamed(_) => format_ident!("__inner"),
         }
     }

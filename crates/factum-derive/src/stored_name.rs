@@ -1,7 +1,8 @@
 //! The name that an event is stored under.
 
 use proc_macro2::Span;
-use syn::{Error, LitStr, Result};
+use syn::ext::IdentExt;
+use syn::{Error, Ident, LitStr, Result};
 
 /// The most bytes of a name: `factum::EventType::MAX_BYTES`, which a test of `factum` compares.
 const BYTES_MAX: usize = 256;
@@ -15,8 +16,8 @@ pub(crate) struct StoredName {
 
 impl StoredName {
     /// The name that is written; else the prefix and the identifier.
-    pub(crate) fn new(name: Option<&LitStr>, prefix: Option<&LitStr>, ident: &syn::Ident) -> Result<Self> {
-        let prefixed = || format!("{}{}", prefix.map(LitStr::value).unwrap_or_default(), syn::ext::IdentExt::unraw(ident));
+    pub(crate) fn new(name: Option<&LitStr>, prefix: Option<&LitStr>, ident: &Ident) -> Result<Self> {
+        let prefixed = || format!("{}{}", prefix.map(LitStr::value).unwrap_or_default(), ident.unraw());
         let (text, span) = name.map_or_else(|| (prefixed(), ident.span()), |name| (name.value(), name.span()));
         match mistake(&text) {
             Some(mistake) => Err(Error::new(span, mistake)),

@@ -2,9 +2,12 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{Error, GenericArgument, LitStr, Member, PathArguments, Result, Token, Type};
+
+use crate::item::Item;
 
 /// The most bytes of a key: a tag has 256, of which the colon and one byte of value are two.
 const KEY_BYTES_MAX: usize = 254;
@@ -25,7 +28,7 @@ impl TagAttribute {
     pub(crate) fn key(&self, member: &Member) -> Result<String> {
         match (&self.key, member) {
             (Some(key), _) => checked(key),
-            (None, Member::Named(name)) => Ok(syn::ext::IdentExt::unraw(name).to_string()),
+            (None, Member::Named(name)) => Ok(name.unraw().to_string()),
             (None, Member::Unnamed(_)) => {
                 Err(Error::new(self.span, "a field without a name names no tag: write the key, `tag = \"...\"`"))
             }
@@ -49,12 +52,35 @@ fn checked(key: &LitStr) -> Result<String> {
     Err(Error::new(key.span(), mistake))
 }
 
+/// What `Event::tags` does.
+pub(crate) fn tags(item: &Item) -> TokenStream {
+    if !item.shapes.iter().flat_map(|shape| &shape.fields).any(|field| field.tag.is_some()) {
+        return quote!(::core::result::Result::Ok(::std::vec::Vec::new()));
+    }
+    let arms = item.shapes.iter().map(|shape| {
+        let path = item.path(shape);
+        let tagged = shape.fields.iter().filter_map(|field| Some((field, field.tag.as_ref()?)));
+        let (patterns, adds): (Vec<_>, Vec<_>) = tagged
+            .map(|(field, key)| {
+                let (variable, add) = (field.variable(), add(key, &field.ty));
+                (field.pattern(), quote!({ let value = #variable; #add }))
+            })
+            .unzip();
+        quote!(#path { #(#patterns,)* .. } => { #(#adds)* })
+    });
+    quote! {
+        let mut tags = ::std::vec::Vec::new();
+        match self { #(#arms)* }
+        ::core::result::Result::Ok(tags)
+    }
+}
+
 /// What adds the tags of `value`, a reference to a `ty`: of each element, where there is one or many or none.
-pub(crate) fn add(key: &str, ty: &Type) -> TokenStream {
+fn add(key: &str, ty: &Type) -> TokenStream {
     match element(ty) {
         Some(element) => {
             let add = add(key, element);
-            quote!(for value in value { #add })
+            quote!(for value in value.iter() { #add })
         }
         None => quote_spanned!(ty.span()=> ::factum::__private::tag(&mut tags, #key, value)?;),
     }

@@ -15,7 +15,11 @@ pub fn write<C: Codec>(Shape { event_type, schema }: Shape, data: &impl Serializ
 }
 
 /// Reads data that is stored as an event type, of a schema.
-pub fn read<C: Codec, T: DeserializeOwned>(Shape { event_type, schema }: Shape, payload: &Payload) -> Result<T, CodecError> {
+pub fn read<C: Codec, T: DeserializeOwned>(
+    Shape { event_type, .. }: Shape,
+    schema: u32,
+    payload: &Payload,
+) -> Result<T, CodecError> {
     let expected = C::content_type();
     if payload.content_type != expected {
         return Err(CodecError::ContentType { event_type, expected, actual: payload.content_type.clone() });

@@ -1,0 +1,9 @@
+//! A stored name without text.
+
+use factum::Event;
+
+#[derive(Event)]
+#[event(name = "")]
+struct Opened;
+
+fn main() {}
