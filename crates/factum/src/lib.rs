@@ -30,12 +30,21 @@ pub mod __private;
 
 // A command enters.
 mod aggregate;
+pub use aggregate::Aggregate;
 mod decide;
-mod snapshot;
-mod temporal;
+pub use decide::{ATTEMPTS_MAX, Decide, DecideError, Decided, LoadError};
 mod repository;
+pub use repository::{Loaded, Repository};
+mod draft;
+pub use draft::Draft;
 mod boundary;
+pub use boundary::{AggregateModel, Boundary, LoadedModels, Model};
+mod snapshot;
+pub use snapshot::{FileSnapshots, MemorySnapshots, SavedSnapshot, Snapshot, SnapshotStore};
+mod temporal;
+pub use temporal::{AsOf, Moment};
 mod log;
+pub use log::{Log, Pages, REPEATS_MAX};
 
 // It is stored.
 mod store;

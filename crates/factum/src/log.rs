@@ -1,1 +1,112 @@
-//! A log: a store with the metadata that goes on every event.
+//! A log: a store, with the metadata that goes on every event.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Aggregate, AnyStore, Append, AppendError, Appended, Metadata, Page, Position, Query, Read, Repository, Store, StoreError,
+    StoreErrorKind, Subscription,
+};
+
+/// A handle on a store: where commands are decided, and events read. Clones share the store.
+///
+/// ```
+/// # use factum::{Log, MemoryStore, Metadata};
+/// let log = Log::new(MemoryStore::new());
+/// let by_ann = log.with(Metadata::default().actor("ann")); // for as long as she is served
+/// ```
+#[derive(Debug, Clone)]
+pub struct Log {
+    store: AnyStore,
+    metadata: Arc<Metadata>,
+}
+
+/// How often an append whose outcome is unknown is repeated, with the same event ids, before that is reported.
+pub const REPEATS_MAX: u32 = 3;
+
+impl Log {
+    /// A log on this store.
+    pub fn new(store: impl Store) -> Self {
+        Self { store: AnyStore::new(store), metadata: Arc::default() }
+    }
+
+    /// The log with this metadata on every event that it appends, beside what it has already. What an event itself has wins.
+    #[must_use]
+    pub fn with(&self, metadata: Metadata) -> Self {
+        Self { store: self.store.clone(), metadata: Arc::new(metadata.or(&self.metadata)) }
+    }
+
+    /// The aggregates of one type.
+    pub fn repository<A: Aggregate>(&self) -> Repository<A> {
+        Repository::new(self.clone())
+    }
+
+    /// Records events as they are, each with the log's metadata beside its own.
+    ///
+    /// An append whose outcome is unknown is repeated as it is up to [`REPEATS_MAX`] times: no event is recorded twice.
+    ///
+    /// # Errors
+    /// [`AppendError`] says why nothing was recorded, or that it is unknown whether something was.
+    pub async fn append(&self, mut append: Append) -> Result<Appended, AppendError> {
+        for event in &mut append.events {
+            event.metadata = std::mem::take(&mut event.metadata).or(&self.metadata);
+        }
+        let mut repeats = 0;
+        loop {
+            match self.store.append(append.clone()).await {
+                Err(AppendError::Store(error)) if may_repeat(&error) && repeats < REPEATS_MAX => repeats += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The events that a read selects, page after page.
+    pub fn read(&self, read: Read) -> Pages {
+        Pages { store: self.store.clone(), read: Some(read) }
+    }
+
+    /// The events that a query selects, after a position and for ever, until the shutdown token is cancelled.
+    pub fn subscribe(&self, query: Query, after: Position, shutdown: CancellationToken) -> Subscription<AnyStore> {
+        Subscription::new(self.store.clone(), query, after, shutdown)
+    }
+
+    /// The position of the last event.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn head(&self) -> Result<Position, StoreError> {
+        self.store.head().await
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &AnyStore {
+        &self.store
+    }
+}
+
+fn may_repeat(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::UnknownOutcome | StoreErrorKind::Unavailable)
+}
+
+/// The pages of a read, pulled: one is held at a time.
+#[derive(Debug)]
+pub struct Pages {
+    store: AnyStore,
+    read: Option<Read>,
+}
+
+impl Pages {
+    /// The next page; `None` at the end of the range, or at the head. A page may have no events and yet not be the last.
+    ///
+    /// Dropping the future loses nothing, and neither does an error: the page is read again.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Page>, StoreError> {
+        let Some(read) = &self.read else { return Ok(None) };
+        let page = self.store.read(read.clone()).await?;
+        self.read = self.read.take().zip(page.rest).map(|(read, rest)| read.range(rest));
+        Ok(Some(page))
+    }
+}

@@ -82,6 +82,20 @@ impl Metadata {
         self
     }
 
+    /// This metadata, with what it lacks from another.
+    #[must_use]
+    pub fn or(mut self, other: &Self) -> Self {
+        self.actor = self.actor.or_else(|| other.actor.clone());
+        self.correlation_id = self.correlation_id.or_else(|| other.correlation_id.clone());
+        self.causation_id = self.causation_id.or(other.causation_id);
+        self.traceparent = self.traceparent.or_else(|| other.traceparent.clone());
+        self.occurred_at = self.occurred_at.or(other.occurred_at);
+        for (name, value) in &other.headers {
+            self.headers.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
     /// The bytes of its texts, which [`limits::METADATA_BYTES_MAX`](crate::limits::METADATA_BYTES_MAX) bounds.
     pub fn text_bytes(&self) -> usize {
         let texts = [&self.actor, &self.correlation_id, &self.traceparent];

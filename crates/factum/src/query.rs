@@ -1,7 +1,7 @@
 //! A query: which events a read returns, or a condition forbids.
 
 use crate::limits::{self, LimitError};
-use crate::{Category, EventId, EventType, RecordedEvent, StreamName, Tag, Versions};
+use crate::{Category, EventId, EventType, NameError, RecordedEvent, StreamName, Tag, Versions};
 
 /// Event types × tags × streams: an event is selected if *any* of the selectors selects it.
 ///
@@ -85,6 +85,14 @@ impl Selector {
     /// The events of a category.
     pub fn category(category: Category) -> Self {
         Scope::Category(category).into()
+    }
+
+    /// The events with a tag.
+    ///
+    /// # Errors
+    /// [`NameError`] where the key and the value make no tag.
+    pub fn tagged(key: &str, value: impl std::fmt::Display) -> Result<Self, NameError> {
+        Ok(Self::default().tag(Tag::of(key, value)?))
     }
 
     /// One more event type that may be selected.

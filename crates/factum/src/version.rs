@@ -30,6 +30,12 @@ impl Version {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// The version just before this one; [`Version::EMPTY`] has none before it and stays.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 impl fmt::Display for Version {

@@ -1,39 +1,45 @@
 //! A clock that a test sets.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::{Clock, Timestamp};
 
-/// Stands still until a test moves it. Clones are one clock.
+/// A clock that stands still until it is set. Clones tell the same time.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use factum::testing::ManualClock;
+/// # use factum::{Clock, MemoryStore};
+/// let clock = ManualClock::new("2026-11-23T09:30:00Z".parse()?);
+/// let store = MemoryStore::with_clock(clock.clone());
+/// clock.advance(Duration::from_secs(3_600));
+/// assert_eq!(clock.now().to_string(), "2026-11-23T10:30:00Z");
+/// # Ok::<(), factum::TimestampError>(())
+/// ```
 #[derive(Debug, Clone)]
-pub struct ManualClock(Arc<Mutex<Timestamp>>);
+pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that stands at this time.
-    pub fn new(time: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(time)))
+    /// A clock at this time.
+    pub fn new(now: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(now.as_micros())))
     }
 
-    /// Sets the time, back too.
-    pub fn set(&self, time: Timestamp) {
-        *self.time() = time;
+    /// Sets it, forward or back.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_micros(), Ordering::SeqCst);
     }
 
-    /// Moves the time on.
+    /// Sets it this much later.
     pub fn advance(&self, by: Duration) {
-        let mut time = self.time();
-        *time = time.later(by);
-    }
-
-    fn time(&self) -> MutexGuard<'_, Timestamp> {
-        // There is no half of a time for a panic to leave behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.set(self.now().later(by));
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.time()
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
     }
 }

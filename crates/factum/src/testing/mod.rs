@@ -1,6 +1,11 @@
 //! The test kit: rules of a domain, stores against their laws.
 
 mod given;
+pub use given::{Given, GivenEvents, Then, given, given_events};
+mod facts;
+pub use facts::Fact;
+mod snapshot;
+pub use snapshot::snapshot_equals_replay;
 mod clock;
 pub use clock::ManualClock;
 pub mod store;
