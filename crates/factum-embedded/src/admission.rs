@@ -85,8 +85,8 @@ impl<'a> Admission<'a> {
             return Ok(Some(if is_pending { Verdict::Later } else { taken(&events[0], position) }));
         }
         let mut recorded = Vec::with_capacity(events.len());
-        for (event, position) in events.iter().zip(position..) {
-            let original = self.view.at(position)?;
+        for (event, at) in events.iter().zip(position..) {
+            let original = self.view.at(at)?;
             if original.id.uuid() != event.terms.uuid || original.stream != event.stream {
                 return Ok(Some(taken(&events[0], position)));
             }
@@ -130,11 +130,10 @@ impl<'a> Admission<'a> {
     fn consumed(&self, consumed: Option<&Consumed>) -> Result<(), AppendError> {
         let Some(Consumed { consumer, through }) = consumed else { return Ok(()) };
         let pending = self.marks.and_then(|marks| marks.get(consumer.as_str()).copied());
-        match pending.or_else(|| self.view.sources().mark(consumer.as_str())) {
-            Some(reached) if through.get() <= reached => {
-                Err(AppendError::AlreadyConsumed { consumer: consumer.clone(), through: Position::new(reached) })
-            }
-            _ => Ok(()),
+        let reached = pending.or_else(|| self.view.sources().mark(consumer.as_str())).unwrap_or(0);
+        match reached < through.get() {
+            true => Ok(()),
+            false => Err(AppendError::AlreadyConsumed { consumer: consumer.clone(), through: Position::new(reached) }),
         }
     }
 }

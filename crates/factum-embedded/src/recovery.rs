@@ -102,6 +102,9 @@ fn open_segments(disk: &dyn Disk, listing: &Listing, until: Until) -> Result<(Ve
         }
         let (segment, file_len) = open_segment(disk, number)?;
         let header = &segment.header;
+        if segments.is_empty() && number != 0 {
+            return Err(corrupt(format!("{} is missing", file_name(0))));
+        }
         if let Some(previous) = segments.last() {
             let joins = previous.header.number + 1 == number
                 && previous.header.log_id == header.log_id

@@ -11,7 +11,7 @@ use super::{Fields, aligned, array, put};
 /// ```text
 /// offset  bytes  field
 ///      0      4  length of the record in bytes, without the padding to the next multiple of 8
-///      4      4  CRC-32C of bytes 8..length, begun with the salt plus the low half of the position
+///      4      4  CRC-32C of all bytes after this field, padding included, begun with the salt plus the low half of the position
 ///      8      8  version of the event in its stream; of a mark, through where
 ///     16      8  time of recording, µs since 1970
 ///     24      2  length of the stream's name; of a mark, of the consumer's
@@ -82,10 +82,10 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     /// The record that the bytes begin with, if it is the one of this position and whole.
     pub(crate) fn decode(bytes: &'a [u8], salt: u32, position: u64) -> Option<Self> {
-        let header = RecordHeader::decode(bytes)?;
-        let bytes = bytes.get(..header.len as usize)?;
-        let record = Self { header, bytes };
-        (record.data_at()? <= bytes.len() && header.checksum == checksum(bytes, salt, position)).then_some(record)
+        let header = RecordHeader::decode(bytes).filter(|header| RecordHeader::BYTES <= header.len as usize)?;
+        let checksum = checksum(bytes.get(..header.padded_len())?, salt, position);
+        let record = Self { header, bytes: &bytes[..header.len as usize] };
+        (record.data_at()? <= record.bytes.len() && header.checksum == checksum).then_some(record)
     }
 
     /// Writes an event's record, padding included; what [`seal`](Self::seal) sets is left open.
@@ -131,7 +131,7 @@ impl<'a> Record<'a> {
 
     /// Sets what is known only when the record is appended, and its checksum, which is returned.
     pub(crate) fn seal(bytes: &mut [u8], salt: u32, position: u64, version: u64, time_us: i64) -> u32 {
-        let len = bytes.u32_at(0) as usize;
+        let len = aligned(bytes.u32_at(0) as usize);
         put(bytes, 8, &version.to_le_bytes());
         put(bytes, 16, &time_us.to_le_bytes());
         let checksum = checksum(&bytes[..len], salt, position);

@@ -120,11 +120,16 @@ pub(crate) struct Between<'a> {
     pub(crate) cursor: Box<dyn Cursor + 'a>,
     pub(crate) least: u32,
     pub(crate) greatest: u32,
+    pub(crate) direction: Direction,
 }
 
 impl Cursor for Between<'_> {
     fn seek(&mut self, target: u32) -> Option<u32> {
-        let found = self.cursor.seek(target.clamp(self.least, self.greatest))?;
+        let target = match self.direction {
+            Direction::Forward => target.max(self.least),
+            Direction::Backward => target.min(self.greatest),
+        };
+        let found = self.cursor.seek(target)?;
         (self.least <= found && found <= self.greatest).then_some(found)
     }
 }

@@ -132,6 +132,6 @@ impl<'a> Selection<'a> {
             return Some((count, cursor));
         }
         let (least, greatest) = (list.nth((from - first) as u32), list.nth((last - first) as u32));
-        Some(((last - from + 1) as u32, Box::new(Between { cursor, least, greatest })))
+        Some(((last - from + 1) as u32, Box::new(Between { cursor, least, greatest, direction: self.direction })))
     }
 }
