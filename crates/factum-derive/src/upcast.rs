@@ -17,6 +17,9 @@ pub(crate) struct Upcast {
 
 impl Parse for Upcast {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if !input.peek(LitInt) {
+            return Err(input.error("write the schema before its shape: `1 = OpenedV1`, say"));
+        }
         let schema: LitInt = input.parse()?;
         input.parse::<Token![=]>()?;
         Ok(Self { schema: schema.base10_parse()?, span: schema.span(), shape: input.parse()? })

@@ -99,6 +99,11 @@ pub struct Shape {
 }
 
 /// How the data of events is written.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a codec",
+    label = "this type writes no data of events",
+    note = "implement `factum::Codec` for it; an event that names no codec is written as JSON"
+)]
 pub trait Codec {
     /// The content type of what it writes.
     fn content_type() -> ContentType;
