@@ -139,11 +139,11 @@ impl Tail {
         Ok(self.digest.hasher.finalize().into())
     }
 
-    /// Ends the segment at its exact length.
+    /// Ends the segment at its exact length and makes that durable.
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         self.segment.file.set_len(self.end)?;
         self.frontier = self.end;
-        self.segment.file.sync()
+        self.sync()
     }
 
     /// Begins the next segment, whose first event has this position. The one before must be sealed.

@@ -308,8 +308,9 @@ impl Writer {
     /// Leaves the store so that it opens at once.
     fn close(mut self) {
         self.witness();
-        if !self.is_poisoned && self.tail.synced_to < self.tail.end {
-            match self.tail.sync() {
+        if !self.is_poisoned {
+            // Without the room made ahead, the file is the log and nothing else.
+            match self.tail.seal() {
                 Ok(()) => self.publish(),
                 Err(_) => self.is_poisoned = true,
             }
