@@ -1,8 +1,8 @@
 //! Factum's event store on local disk: one folder, one writer, any number of readers.
 //!
-//! Events live in *segments*, files of checksummed frames, one frame an append. They are the only truth. One thread takes the appends
-//! that wait, checks them, writes them as one batch and makes it durable with one sync. The *index* finds events by stream,
-//! category, type, tag, correlation and cause; all of it is derived from the segments and can be deleted.
+//! Events live in *segments*, files of checksummed frames, one frame an append. They are the only truth. One thread takes the
+//! appends that wait, checks them, writes them as one batch and makes it durable with one sync. The *index* finds events by
+//! stream, category, type, tag, correlation and cause; all of it is derived from the segments and can be deleted.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -10,11 +10,11 @@ use crate::disk::DiskFile;
 use crate::error::io_error;
 use crate::log::Log;
 
-/// The digest of a log up to a position. Kept outside, it shows any later change of the past: each segment's header holds the digest of
-/// the segment before it, so the digest of the last one covers them all.
+/// The digest of a log up to a position. Kept outside, it shows any later change of the past: each segment's header holds the
+/// digest of the segment before it, so the digest of the last one covers them all.
 ///
-/// It is the BLAKE3 of the first [`bytes`](Self::bytes) of the segment's file: `head -c BYTES 00000042.seg | b3sum`. As text it is one line,
-/// `factum-receipt:1:<log id>:<segment>:<bytes>:<position>:<digest>`.
+/// It is the BLAKE3 of the first [`bytes`](Self::bytes) of the segment's file: `head -c BYTES 00000042.seg | b3sum`. As text it
+/// is one line, `factum-receipt:1:<log id>:<segment>:<bytes>:<position>:<digest>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// The log.

@@ -26,7 +26,8 @@ pub(crate) struct Place {
     pub(crate) time_us: i64,
 }
 
-/// Hands over every valid frame from a place on, with its offset and the place after it. Ends at the first that is not valid, or at `len`.
+/// Hands over every valid frame from a place on, with its offset and the place after it. Ends at the first that is not valid, or
+/// at `len`.
 pub(crate) fn scan<E: From<io::Error>>(
     segment: &Segment,
     len: u64,

@@ -29,9 +29,9 @@ pub struct Verified {
     pub receipt: Receipt,
 }
 
-/// Checks a folder's log, also while another process writes to it: every checksum, that frames and segments follow each other, that
-/// positions and versions have no gaps and times never go back, each segment's digest against the header after it, the index files; and, where there is
-/// a receipt, that the past is still what it says.
+/// Checks a folder's log, also while another process writes to it: every checksum, that frames and segments follow each other,
+/// that positions and versions have no gaps and times never go back, each segment's digest against the header after it, the index
+/// files; and, where there is a receipt, that the past is still what it says.
 ///
 /// `progress` is told how many bytes are done, of how many.
 ///

@@ -6,8 +6,8 @@ use crate::{Aggregate, AppendError, Appended, CodecError, Conflict, NameError, S
 
 /// An aggregate that decides a command which is data: see [`Repository::execute`](crate::Repository::execute).
 ///
-/// A decision is pure. It is made again where another writer gets there first, so anything that it did beside would be done again:
-/// look things up before, and pass them in the command.
+/// A decision is pure. It is made again where another writer gets there first, so anything that it did beside would be done
+/// again: look things up before, and pass them in the command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not decide the command `{C}`",
     label = "this aggregate has no rule for the command",

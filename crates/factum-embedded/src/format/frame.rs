@@ -16,7 +16,8 @@ use super::{ALIGN, Fields, Record, put};
 ///     40      n  body: the records
 /// ```
 /// The header's checksum lets the length be trusted before the body is read. The link to the frame before, and the salt, make a
-/// frame unreadable that is left over from before a crash. Without events and mark it is a *witness*: it only says what was synced.
+/// frame unreadable that is left over from before a crash. Without events and mark it is a *witness*: it only says what was
+/// synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub(crate) checksum: u32,

@@ -99,7 +99,8 @@ impl Active {
             .or_insert(ActiveList { first_version, ordinals: Ordinals::One(ordinal) });
     }
 
-    /// Adds the events of a frame that begins at an offset in its segment. `None` where a record is damaged in what its checksum covers.
+    /// Adds the events of a frame that begins at an offset in its segment. `None` where a record is damaged in what its checksum
+    /// covers.
     pub(crate) fn add_frame(&mut self, seed: Seed, segment: u64, offset: u64, frame: &Frame<'_>) -> Option<()> {
         for (at, record) in frame.events() {
             self.push(&EventTerms::of_record(seed, record)?, record.header.version, offset + *at as u64);

@@ -1,7 +1,7 @@
 //! The index: term → ordered events. All of it is derived from the segments and can be deleted.
 //!
-//! Streams, categories, event types and tags are all just terms. *Sources* cover the log without gap or overlap: runs on disk, then
-//! the newest events in memory. A list's k-th event is, for a stream, the event of version `first_version + k`.
+//! Streams, categories, event types and tags are all just terms. *Sources* cover the log without gap or overlap: runs on disk,
+//! then the newest events in memory. A list's k-th event is, for a stream, the event of version `first_version + k`.
 
 mod active;
 mod cursor;

@@ -1,7 +1,7 @@
 //! Postings: rising ordinals, as the differences between them.
 //!
-//! Each difference is a LEB128 varint. Up to 128 ordinals follow their first one, a varint too. Longer lists begin with a table of
-//! blocks of 128, `{u32 first ordinal, u32 offset of the block}`, offsets being counted from the end of the table; a block
+//! Each difference is a LEB128 varint. Up to 128 ordinals follow their first one, a varint too. Longer lists begin with a table
+//! of blocks of 128, `{u32 first ordinal, u32 offset of the block}`, offsets being counted from the end of the table; a block
 //! holds the differences after its first ordinal.
 
 use factum::Direction;

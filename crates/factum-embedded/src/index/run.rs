@@ -34,7 +34,8 @@ use crate::format::{Fields, aligned, array, put};
 /// offsets   4 bytes an event   where its record is in its segment, in units of 8 bytes
 /// ids       8 bytes an event   the top 32 bits of the id's hash, then the event's ordinal; sorted
 /// hashes    8 bytes a term     the high half of its hash; sorted
-/// lists    24 bytes a term     the low half of its hash, 4 bytes: start in the postings (or the one ordinal), 4: events, 8: first version
+/// lists    24 bytes a term     the low half of its hash; in 4 bytes, where it starts in the postings, or the one ordinal;
+///                              in 4, how many events; in 8, the first version
 /// buckets   4 bytes a bucket   the first id of each bucket of ids, then the first term of each bucket of terms
 /// marks                        consumers: length of the name in 4 bytes, the name, through where in 8
 /// postings                     see `postings.rs`

@@ -44,7 +44,8 @@ impl Span {
 
 type BoxCursor<'a> = Box<dyn Cursor + 'a>;
 
-/// The ordinals that the query selects, and, where two ids look alike, some that it doesn't. `None` where it selects nothing here.
+/// The ordinals that the query selects, and, where two ids look alike, some that it doesn't. `None` where it selects nothing
+/// here.
 pub(crate) fn select<'a>(source: &'a dyn Source, seed: Seed, query: &Query, direction: Direction) -> Option<BoxCursor<'a>> {
     let each = query.selectors.iter().filter_map(|selector| Selection { source, seed, direction }.selector(selector));
     any_of(each.collect(), direction)
