@@ -27,6 +27,8 @@ pub(super) struct Broken {
     fault: Option<Fault>,
     state: Arc<Mutex<State>>,
     woken: Arc<Notify>,
+    /// Held to hide what is recorded before it is read.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What faults remember.
@@ -38,13 +40,17 @@ struct State {
     refused: HashMap<StreamName, Position>,
     /// What the clock said at each append: by its last position.
     times: BTreeMap<Position, Timestamp>,
+    /// Events that are recorded and not visible yet, as ranges.
+    hidden: Vec<Range>,
+    /// Where the last wait began.
+    waited: Option<Position>,
     reopened: bool,
 }
 
 impl Broken {
     pub(super) fn new(fault: Option<Fault>, clock: ManualClock) -> Self {
         let store = MemoryStore::with_clock(clock.clone());
-        Self { store, clock, fault, state: Arc::default(), woken: Arc::default() }
+        Self { store, clock, fault, state: Arc::default(), woken: Arc::default(), turn: Arc::default() }
     }
 
     /// The store after a restart.
@@ -109,10 +115,14 @@ impl Store for Broken {
     }
 
     async fn read(&self, mut read: Read) -> Result<Page, StoreError> {
+        let _turn = self.turn.lock().await;
         let head = self.store.head().await?;
         match self.fault {
             Some(Fault::BackwardOffByOne) if read.direction == Direction::Backward => {
                 read.range.through = read.range.through.min(head).previous();
+            }
+            Some(Fault::HandOverSkips) if self.state().waited.take() == Some(read.range.after) => {
+                read.range.after = head.previous().max(read.range.after);
             }
             Some(Fault::RangeInclusive) => read.range.after = read.range.after.previous(),
             Some(Fault::ZeroIsZero) if read.limit == 0 => {
@@ -128,10 +138,12 @@ impl Store for Broken {
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        self.store.head().await
+        let _turn = self.turn.lock().await;
+        Ok(self.visible(self.store.head().await?))
     }
 
     async fn changed(&self, after: Position) {
+        self.state().waited = Some(after);
         match self.fault {
             Some(Fault::ChangeMissed) => self.store.changed(self.store.head().await.unwrap().max(after)).await,
             Some(Fault::OneWoken) => self.woken.notified().await,
@@ -212,6 +224,7 @@ impl Broken {
             Some(Fault::WrongActual | Fault::ConflictAtFirst) => {
                 self.store.append(append).await.map_err(|error| self.wrong(error))
             }
+            Some(Fault::GapFillsLater) => self.hidden_at_first(append).await,
             Some(Fault::HalfVisible) => self.one_by_one(append).await,
             Some(Fault::EventsUnlimited) if APPEND_EVENTS_MAX < append.events.len() => {
                 self.store.append(Append::new(append.events[APPEND_EVENTS_MAX..].to_vec())).await
@@ -241,6 +254,22 @@ impl Broken {
             tokio::task::yield_now().await;
         }
         Ok(answer)
+    }
+
+    /// Some appends are visible at once, others take their time.
+    async fn hidden_at_first(&self, append: Append) -> Result<Appended, AppendError> {
+        let slow = append.events.len() != 1;
+        let turn = self.turn.lock().await;
+        let appended = self.store.append(append).await?;
+        if slow {
+            self.state().hidden.push(appended.positions);
+        }
+        drop(turn);
+        if slow {
+            self.take_turns().await;
+            self.state().hidden.retain(|range| *range != appended.positions);
+        }
+        Ok(appended)
     }
 
     async fn mark(&self, mut append: Append) -> Result<Appended, AppendError> {
@@ -316,13 +345,14 @@ impl Broken {
         match self.fault {
             Some(Fault::HoleAfterRefusal) => page.events.retain(|event| event.event_type.as_str() != HOLE),
             Some(Fault::GapFillsLater) => {
-                page.events.retain(|event| event.position.get() % 5 != 2 || event.position.next() < head);
+                page.head = self.visible(head);
+                let state = self.state();
+                page.events.retain(|event| !state.hidden.iter().any(|range| range.contains(event.position)));
             }
             Some(Fault::HeadReadLate) => {
                 self.take_turns().await;
                 page.head = self.store.head().await?;
             }
-            Some(Fault::HandOverSkips) if page.events.is_empty() => page.head = head.next(),
             Some(Fault::OrderByTime) => page.events.sort_by_key(|event| event.metadata.occurred_at),
             Some(Fault::UnknownDropped) => {
                 page.events.retain(|event| event.event_type.as_str().chars().all(char::is_alphanumeric));
@@ -358,6 +388,15 @@ impl Broken {
             Some(refused) if *refused < position => Version::new(version.get() - 1),
             _ => version,
         }
+    }
+
+    /// The last position that is visible.
+    fn visible(&self, mut head: Position) -> Position {
+        let state = self.state();
+        while let Some(range) = state.hidden.iter().find(|range| range.contains(head)) {
+            head = range.after;
+        }
+        head
     }
 
     async fn once_per_selector(&self, read: Read) -> Result<Page, StoreError> {

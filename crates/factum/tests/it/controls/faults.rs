@@ -3,7 +3,7 @@
 /// What is wrong with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Some events become visible after later ones.
+    /// Some appends take their positions and become visible later, after others that took theirs in between.
     GapFillsLater,
     /// A page tells the head of a moment after it was read.
     HeadReadLate,
@@ -79,7 +79,7 @@ pub(super) enum Fault {
     NamesFolded,
     /// A wait ends at the next append only, whatever came before it.
     ChangeMissed,
-    /// A page without events says that it looked at one more than there was.
+    /// After a wait, reading begins with the last event, not with the one that was waited for.
     HandOverSkips,
     /// An append ends one wait.
     OneWoken,
