@@ -99,8 +99,7 @@ controls! {
     // Reads.
     an_event_forgotten_between_pages: ForgottenBetweenPages is caught by pages_of_every_size_add_up_to_the_whole;
     a_backward_read_off_by_one: BackwardOffByOne is caught by backward_is_forward_reversed;
-    a_range_that_includes_its_beginning: RangeInclusive
-        is caught by a_range_begins_after_its_first_position_and_ends_with_its_last;
+    a_range_with_its_beginning: RangeInclusive is caught by a_range_begins_after_its_first_position_and_ends_with_its_last;
     an_event_returned_for_each_selector: OncePerSelector is caught by an_event_that_two_selectors_select_is_returned_once;
     streams_in_the_order_of_names: StreamsByName is caught by streams_stand_in_the_order_of_their_first_events;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +25,13 @@ pub(super) async fn readers_miss_nothing_while_writers_append(bench: &Bench<'_>)
     let token = CancellationToken::new();
     let done = Arc::new(AtomicBool::new(false));
     let mut readers = JoinSet::new();
-    readers.spawn(follow(store.clone(), Query::all(), token.clone()));
-    readers.spawn(follow(store.clone(), with_tags(&["of:x"]), token.clone()));
-    readers.spawn(turn_pages(store.clone(), Query::all(), Arc::clone(&done)));
-    readers.spawn(turn_pages(store.clone(), with_tags(&["of:x"]), Arc::clone(&done)));
+    let begun = Arc::new(Barrier::new(5));
+    // Readers of all that there is stand at the head most of the time; those with small pages are behind.
+    for (query, limit) in [(Query::all(), Read::USUAL_LIMIT), (with_tags(&["of:x"]), 7)] {
+        readers.spawn(begin(&begun, follow(store.clone(), Read::new(query.clone()).limit(limit), token.clone())));
+        readers.spawn(begin(&begun, turn_pages(store.clone(), Read::new(query).limit(limit), Arc::clone(&done))));
+    }
+    begun.wait().await;
     race((0..WRITERS).map(|number| write(store.clone(), number))).await;
     let end = head(&store).await;
     done.store(true, Ordering::Release);
@@ -46,6 +50,15 @@ pub(super) async fn readers_miss_nothing_while_writers_append(bench: &Bench<'_>)
     for Seen { query, events, through } in seen {
         let there = all.iter().filter(|event| event.position <= through && query.selects(event));
         compare(&events, &there.cloned().collect::<Vec<_>>(), &query);
+    }
+}
+
+/// Runs a reader as soon as all of them, and the rule, are there: so that none comes when the writers are done.
+fn begin<F: Future>(begun: &Arc<Barrier>, reader: F) -> impl Future<Output = F::Output> + use<F> {
+    let begun = Arc::clone(begun);
+    async move {
+        begun.wait().await;
+        reader.await
     }
 }
 
@@ -93,8 +106,8 @@ async fn write(store: AnyStore, number: usize) {
 }
 
 /// Follows by a subscription, checking that a query for everything skips no position.
-async fn follow(store: AnyStore, query: Query, token: CancellationToken) -> Seen {
-    let mut subscription = Subscription::new(store, query.clone(), Position::START, token).batch_limit(7);
+async fn follow(store: AnyStore, Read { query, limit, .. }: Read, token: CancellationToken) -> Seen {
+    let mut subscription = Subscription::new(store, query.clone(), Position::START, token).batch_limit(limit);
     let mut events: Vec<RecordedEvent> = Vec::new();
     while let Some(batch) = subscription.next().await.expect("a store can be read") {
         events.extend(batch.events);
@@ -104,12 +117,12 @@ async fn follow(store: AnyStore, query: Query, token: CancellationToken) -> Seen
 }
 
 /// Polls, page by page, by where each page says that it looked.
-async fn turn_pages(store: AnyStore, query: Query, done: Arc<AtomicBool>) -> Seen {
-    let mut seen = Seen { query: query.clone(), events: Vec::new(), through: Position::START };
+async fn turn_pages(store: AnyStore, mut read: Read, done: Arc<AtomicBool>) -> Seen {
+    let mut seen = Seen { query: read.query.clone(), events: Vec::new(), through: Position::START };
     let mut head = Position::START;
     loop {
         let last_turn = done.load(Ordering::Acquire);
-        let read = Read::new(query.clone()).range(Range::after(seen.through)).limit(5);
+        read.range = Range::after(seen.through);
         let page = store.read(read.clone()).await.expect("a store can be read");
         check_page(&read, &page);
         assert!(head <= page.head, "the head goes back, from {head} to {}", page.head);
@@ -117,7 +130,7 @@ async fn turn_pages(store: AnyStore, query: Query, done: Arc<AtomicBool>) -> See
         seen.through = page.through(read.range);
         let at_end = page.rest.is_none();
         seen.events.extend(page.events);
-        check_no_gap(&seen.events, &query, seen.through);
+        check_no_gap(&seen.events, &read.query, seen.through);
         if last_turn && at_end {
             return seen;
         }
@@ -135,9 +148,11 @@ pub(super) async fn long_appends_are_not_overtaken_by_short_ones(bench: &Bench<'
     let store = bench.store().await;
     let done = Arc::new(AtomicBool::new(false));
     let mut readers = JoinSet::new();
+    let begun = Arc::new(Barrier::new(3));
     for query in [Query::all(), with_tags(&["of:x"])] {
-        readers.spawn(turn_pages(store.clone(), query, Arc::clone(&done)));
+        readers.spawn(begin(&begun, turn_pages(store.clone(), Read::new(query), Arc::clone(&done))));
     }
+    begun.wait().await;
     for round in 0..ROUNDS {
         // What takes its positions early and becomes visible late is overtaken by what does both in between.
         let mut long = events(&format!("long-{round}"), LONG);
