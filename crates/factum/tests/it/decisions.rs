@@ -1,1 +1,10 @@
 //! Aggregates, boundaries, snapshots and the past, on a store in memory.
+
+mod account;
+mod aggregates;
+//mod boundaries;
+//mod kit;
+//mod past;
+mod races;
+//mod snapshots;
+mod stubborn;
