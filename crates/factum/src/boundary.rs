@@ -37,7 +37,8 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a model",
     label = "nothing says which past events this type adds up",
-    note = "implement `factum::Model` for it: its events, their scope, and how it applies each"
+    note = "implement `factum::Model` for it: its events, their scope, and how it applies each",
+    note = "a boundary is a model, an aggregate by `Repository::model`, a tuple of up to 8 of them, or a `Vec`"
 )]
 pub trait Model {
     /// The events that answer the question. The fewer types it has, the fewer writers are in each other's way.
@@ -53,14 +54,9 @@ pub trait Model {
     fn apply(&mut self, event: &Self::Event);
 }
 
-/// What a decision is made on: a [`Model`], an [`AggregateModel`], or a tuple or a `Vec` of boundaries.
+/// What a decision is made on: a [`Model`], an [`AggregateModel`], or a tuple of up to 8 boundaries or a `Vec` of them.
 ///
 /// Its query selects what any of its models select. Implement [`Model`], not this.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a boundary",
-    label = "no decision can be made on this type",
-    note = "a boundary is a `factum::Model`, an aggregate by `Repository::model`, or a tuple of up to 8 of them, or a `Vec`"
-)]
 pub trait Boundary {
     /// Adds one selector for each of its models, in their order.
     ///
@@ -141,6 +137,17 @@ impl<B: Boundary> Boundary for Vec<B> {
 
     fn apply(&mut self, selectors: &mut Iter<'_, Selector>, event: &RecordedEvent) -> Result<(), CodecError> {
         self.iter_mut().try_for_each(|boundary| boundary.apply(selectors, event))
+    }
+}
+
+/// Nothing of the past matters to the decision, and nothing is in its way.
+impl Boundary for () {
+    fn select(&self, _selectors: &mut Vec<Selector>) -> Result<(), NameError> {
+        Ok(())
+    }
+
+    fn apply(&mut self, _selectors: &mut Iter<'_, Selector>, _event: &RecordedEvent) -> Result<(), CodecError> {
+        Ok(())
     }
 }
 

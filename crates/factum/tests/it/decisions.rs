@@ -2,8 +2,9 @@
 
 mod account;
 mod aggregates;
-//mod boundaries;
-//mod kit;
+mod boundaries;
+mod courses;
+mod kit;
 mod past;
 mod races;
 mod snapshots;

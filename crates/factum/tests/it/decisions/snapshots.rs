@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use factum::testing::snapshot_equals_replay;
 use factum::{
-    Aggregate, Append, Event, FileSnapshots, Log, MemorySnapshots, MemoryStore, Repository, SavedSnapshot, Snapshot, SnapshotStore,
-    StoreError, StoreErrorKind, StreamName, Version,
+    Aggregate, Append, Event, FileSnapshots, Log, MemorySnapshots, MemoryStore, Repository, SavedSnapshot, Snapshot,
+    SnapshotStore, StoreError, StoreErrorKind, StreamName, Version,
 };
 use serde::{Deserialize, Serialize};
 
