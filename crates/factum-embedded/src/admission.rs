@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use factum::{
-    AppendError, Appended, Conflict, Consumed, Direction, Position, Range, RecordedEvent, StoreError, StreamName, Version,
+    AppendError, Appended, Conflict, Consumed, Direction, Expected, Position, Range, RecordedEvent, StoreError, StreamName,
+    Version,
 };
 
 use crate::log::Log;
@@ -36,16 +37,16 @@ impl<'a> Admission<'a> {
 
     /// Checks in the order that `Store::append` names.
     pub(crate) fn judge(&self, request: &Request) -> Verdict {
-        match self.repeat(&request.events) {
+        match self.repeat(&request.draft.events) {
             Ok(None) => {}
             Ok(Some(verdict)) => return verdict,
             Err(error) => return Verdict::Refuse(error.into()),
         }
-        let checked = self.expectations(request).and_then(|()| match &request.condition {
+        let checked = self.expectations(&request.draft.expected).and_then(|()| match &request.condition {
             Some(condition) => self.condition(condition),
             None => Ok(()),
         });
-        match checked.and_then(|()| self.consumed(request.consumed.as_ref())) {
+        match checked.and_then(|()| self.consumed(request.draft.consumed.as_ref())) {
             Ok(()) => Verdict::Record,
             Err(error) => Verdict::Refuse(error),
         }
@@ -95,8 +96,8 @@ impl<'a> Admission<'a> {
         Ok(Some(Verdict::Repeat(appended(&recorded))))
     }
 
-    fn expectations(&self, request: &Request) -> Result<(), AppendError> {
-        for (hash, stream, expected) in &request.expected {
+    fn expectations(&self, expected: &[(u128, StreamName, Expected)]) -> Result<(), AppendError> {
+        for (hash, stream, expected) in expected {
             let actual = Version::new(self.view.sources().version(*hash));
             if !expected.holds(actual) {
                 return Err(Conflict::Stream { stream: stream.clone(), expected: *expected, actual }.into());

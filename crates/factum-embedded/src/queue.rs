@@ -12,14 +12,10 @@ use crate::index::{EventTerms, Seed, Term};
 /// What the waiting appends may take in memory, in KiB: callers beyond it wait for room.
 const QUEUE_KIB: usize = 256 << 10;
 
-/// An append, as far as it can be prepared before its turn.
+/// An append that waits for its turn.
 pub(crate) struct Request {
-    /// The records, one after the other, not sealed yet; the mark's last.
-    pub(crate) records: Vec<u8>,
-    pub(crate) events: Vec<Prepared>,
-    pub(crate) expected: Vec<(u128, StreamName, Expected)>,
+    pub(crate) draft: Draft,
     pub(crate) condition: Option<PreparedCondition>,
-    pub(crate) consumed: Option<Consumed>,
     pub(crate) answer: oneshot::Sender<Result<Appended, AppendError>>,
     _room: OwnedSemaphorePermit,
 }
@@ -36,8 +32,9 @@ pub(crate) struct PreparedCondition {
     pub(crate) holds_to: factum::Position,
 }
 
-/// An append, prepared but for its place in the queue.
+/// An append, as far as it can be prepared before its turn.
 pub(crate) struct Draft {
+    /// The records, one after the other, not sealed yet; the mark's last.
     pub(crate) records: Vec<u8>,
     pub(crate) events: Vec<Prepared>,
     pub(crate) expected: Vec<(u128, StreamName, Expected)>,
@@ -107,8 +104,7 @@ impl Queue {
         let kib = (draft.records.len() >> 10) + draft.events.len().div_ceil(4) + 1;
         let room = Arc::clone(&self.room).acquire_many_owned(kib.min(QUEUE_KIB) as u32).await.ok()?;
         let (answer, answered) = oneshot::channel();
-        let Draft { records, events, expected, consumed } = draft;
-        let request = Request { records, events, expected, condition, consumed, answer, _room: room };
+        let request = Request { draft, condition, answer, _room: room };
         let mut state = self.state();
         if state.is_closed {
             return None;

@@ -80,8 +80,8 @@ impl View {
 
     /// The event at a position, which is published.
     pub(crate) fn at(&self, position: u64) -> Result<RecordedEvent, StoreError> {
-        let offset = self.sources.offset(position).ok_or_else(|| corrupt(format!("position {position} is not in the index")))?;
-        self.event(Place { position, offset })
+        let place = self.sources.place(position);
+        self.event(place.ok_or_else(|| corrupt(format!("position {position} is not in the index")))?)
     }
 
     pub(crate) fn head(&self) -> Position {
@@ -96,9 +96,8 @@ impl View {
     fn extents(&self, places: &[Place]) -> Result<Vec<Extent>, StoreError> {
         let mut extents = Vec::with_capacity(places.len());
         let mut bytes = 0;
-        for (n, place) in places.iter().enumerate() {
-            let neighbour = places.get(n + 1).filter(|next| next.position == place.position + 1);
-            let extent = self.extent_before(*place, neighbour.copied())?;
+        for place in places {
+            let extent = self.extent(*place)?;
             bytes += extent.len();
             extents.push(extent);
             if PAGE_BYTES as u64 <= bytes {
@@ -108,20 +107,16 @@ impl View {
         Ok(extents)
     }
 
-    fn extent(&self, place: Place) -> Result<Extent, StoreError> {
-        self.extent_before(place, None)
-    }
-
     /// A record ends at the latest where the next one begins, or where its segment ends.
-    fn extent_before(&self, Place { position, offset }: Place, next: Option<Place>) -> Result<Extent, StoreError> {
+    fn extent(&self, Place { position, offset, next }: Place) -> Result<Extent, StoreError> {
         let segment = segment_of(&self.segments, position);
-        let follows = self.segments.get(segment + 1).is_none_or(|next| position + 1 < next.header.first_position);
+        let is_last = self.segments.get(segment + 1).is_some_and(|next| next.header.first_position == position + 1);
         let next = match next {
-            Some(next) => Some(next.offset),
-            None if position < self.head.get() => self.sources.offset(position + 1),
-            None => None,
+            _ if is_last || self.head.get() <= position => None,
+            Some(next) => Some(next),
+            None => self.sources.place(position + 1).map(|place| place.offset),
         };
-        let to = next.filter(|_| follows).unwrap_or_else(|| self.segments[segment].end());
+        let to = next.unwrap_or_else(|| self.segments[segment].end());
         let extent = Extent { position, segment, from: offset, to };
         if to <= offset { Err(self.damage(&extent)) } else { Ok(extent) }
     }

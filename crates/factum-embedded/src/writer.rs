@@ -15,7 +15,7 @@ use crate::head::{Head, HeadFile};
 use crate::index::{Active, Resume, Source, TermMap, reading, writing};
 use crate::indexer::IndexWork;
 use crate::log::Log;
-use crate::queue::{Prepared, Queue, Request, Taken};
+use crate::queue::{Draft, Prepared, Queue, Request, Taken};
 use crate::tail::{LastFrame, Tail};
 
 /// A batch takes no more appends after this many bytes.
@@ -74,7 +74,7 @@ impl Writer {
             let mut bytes = 0;
             let mut batch = Vec::new();
             while let Some(request) = requests.next_if(|_| bytes < BATCH_BYTES) {
-                bytes += FrameHeader::BYTES + request.records.len();
+                bytes += FrameHeader::BYTES + request.draft.records.len();
                 batch.push(request);
             }
             self.turn(batch, bytes as u64);
@@ -97,7 +97,7 @@ impl Writer {
             };
             let answer = match verdict {
                 Verdict::Record if self.is_poisoned => Err(poisoned().into()),
-                Verdict::Record => Ok(self.record(&request, &mut batch)),
+                Verdict::Record => Ok(self.record(&request.draft, &mut batch)),
                 Verdict::Refuse(error) => Err(error),
                 Verdict::Repeat(appended) => Ok(appended),
                 // What it waited for failed to become durable.
@@ -141,23 +141,23 @@ impl Writer {
     }
 
     /// Adds an append to a batch and to the index; nobody sees it before it is published.
-    fn record(&mut self, request: &Request, batch: &mut Batch) -> Appended {
+    fn record(&mut self, draft: &Draft, batch: &mut Batch) -> Appended {
         let first = self.last.next();
-        if request.events.is_empty() && request.consumed.is_none() {
+        if draft.events.is_empty() && draft.consumed.is_none() {
             let positions = Range { after: self.last, through: self.last };
             return Appended { positions, versions: Vec::new(), recorded_at: self.recorded_at() };
         }
-        if !request.events.is_empty() {
+        if !draft.events.is_empty() {
             self.time_us = self.time_us.max(self.clock.now().as_micros());
         }
-        let (event_versions, versions) = self.versions(&request.events);
-        let frame = self.frame(request, batch, first, &event_versions);
+        let (event_versions, versions) = self.versions(&draft.events);
+        let frame = self.frame(draft, batch, first, &event_versions);
         let sources = self.log.index.sources();
         let mut active = writing(sources.active());
-        for (prepared, (version, offset)) in request.events.iter().zip(event_versions.into_iter().zip(frame.offsets)) {
+        for (prepared, (version, offset)) in draft.events.iter().zip(event_versions.into_iter().zip(frame.offsets)) {
             active.push(&prepared.terms, version, offset);
         }
-        if let Some(consumed) = &request.consumed {
+        if let Some(consumed) = &draft.consumed {
             batch.marks.insert(consumed.consumer.to_string(), consumed.through.get());
         }
         let resume = Resume {
@@ -170,7 +170,7 @@ impl Writer {
         active.set_resume(resume);
         batch.last_frame = Some(frame.last);
         let after = self.last;
-        self.last = Position::new(after.get() + request.events.len() as u64);
+        self.last = Position::new(after.get() + draft.events.len() as u64);
         let recorded_at = self.recorded_at();
         Appended { positions: Range { after, through: self.last }, versions, recorded_at }
     }
@@ -198,15 +198,15 @@ impl Writer {
     }
 
     /// Adds the frame of an append to a batch.
-    fn frame(&self, request: &Request, batch: &mut Batch, first: Position, versions: &[u64]) -> WrittenFrame {
+    fn frame(&self, draft: &Draft, batch: &mut Batch, first: Position, versions: &[u64]) -> WrittenFrame {
         let salt = self.tail.segment.header.salt;
         let start = batch.bytes.len();
         batch.bytes.extend_from_slice(&[0; FrameHeader::BYTES]);
-        batch.bytes.extend_from_slice(&request.records);
+        batch.bytes.extend_from_slice(&draft.records);
         let mut body_checksum = salt;
         let mut offsets = Vec::with_capacity(versions.len());
         let mut at = start + FrameHeader::BYTES;
-        let mark = request.consumed.as_ref().map(|consumed| consumed.through.get());
+        let mark = draft.consumed.as_ref().map(|consumed| consumed.through.get());
         for (version, position) in versions.iter().copied().chain(mark).zip(first.get()..) {
             let record = &mut batch.bytes[at..];
             let checksum = Record::seal(record, salt, position, version, self.time_us);
@@ -216,7 +216,7 @@ impl Writer {
         }
         let mut header = FrameHeader {
             checksum: 0,
-            body_len: request.records.len() as u32,
+            body_len: draft.records.len() as u32,
             events: versions.len() as u16,
             flags: FrameHeader::flags(mark.is_some()),
             first_position: first.get(),

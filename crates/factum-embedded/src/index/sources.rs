@@ -29,6 +29,19 @@ pub(crate) struct Place {
     pub(crate) position: u64,
     /// Where its record is in its segment, in bytes.
     pub(crate) offset: u64,
+    /// Where the next event's record is in its own segment, if the source has that event.
+    pub(crate) next: Option<u64>,
+}
+
+impl Place {
+    fn of(source: &dyn Source, ordinal: u32) -> Self {
+        let next = ordinal + 1;
+        Self {
+            position: source.first() + u64::from(ordinal),
+            offset: source.offset(ordinal),
+            next: (next < source.events()).then(|| source.offset(next)),
+        }
+    }
 }
 
 impl Index {
@@ -107,7 +120,7 @@ impl Sources {
             };
             let mut target = Some(span.start(direction));
             while let Some(ordinal) = target.and_then(|target| cursor.seek(target)).filter(|&ordinal| span.contains(ordinal)) {
-                places.push(Place { position: source.first() + u64::from(ordinal), offset: source.offset(ordinal) });
+                places.push(Place::of(source, ordinal));
                 if places.len() == limit {
                     return ControlFlow::Break(());
                 }
@@ -118,11 +131,11 @@ impl Sources {
         places
     }
 
-    /// Where the record of the event at a position is in its segment, in bytes.
-    pub(crate) fn offset(&self, position: u64) -> Option<u64> {
+    /// The place of the event at a position.
+    pub(crate) fn place(&self, position: u64) -> Option<Place> {
         self.newest(|source| {
             let ordinal = position.checked_sub(source.first())?;
-            (ordinal < u64::from(source.events())).then(|| source.offset(ordinal as u32))
+            (ordinal < u64::from(source.events())).then(|| Place::of(source, ordinal as u32))
         })
     }
 
@@ -145,8 +158,11 @@ impl Sources {
     /// The places of the events that may have an id, the newest first, until one of them is found to have it.
     pub(crate) fn with_id<T>(&self, id: u128, uuid: Uuid, mut look: impl FnMut(Place) -> Option<T>) -> Option<T> {
         self.newest(|source| {
-            let place = |ordinal| Place { position: source.first() + u64::from(ordinal), offset: source.offset(ordinal) };
-            source.with_id(id, uuid).into_iter().filter(|&ordinal| ordinal < source.events()).find_map(|o| look(place(o)))
+            source
+                .with_id(id, uuid)
+                .into_iter()
+                .filter(|&ordinal| ordinal < source.events())
+                .find_map(|ordinal| look(Place::of(source, ordinal)))
         })
     }
 
