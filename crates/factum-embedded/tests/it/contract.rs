@@ -1,4 +1,5 @@
-//! The store on local disk against the laws: as users open it, and with everything so small that it rotates, indexes and merges all the time.
+//! The store on local disk against the laws: as users open it, and with everything so small that it rotates, indexes and merges
+//! all the time.
 
 use std::path::Path;
 
