@@ -1,0 +1,322 @@
+//! What was typed. `target.rs` and `command/` say what it means.
+
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use factum::{Category, EventId, EventType, Expected, StreamName, Tag, Timestamp};
+
+use crate::exit::EXIT_CODES;
+use crate::values;
+
+/// Look at, feed and check event stores.
+#[derive(Debug, Parser)]
+#[command(name = "factum", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Every command")]
+pub(crate) struct Global {
+    /// The folder of the store
+    #[arg(long, global = true, value_name = "PATH", env = "FACTUM_DIR", default_value = "factum-data")]
+    pub(crate) dir: PathBuf,
+    /// How to print data: events as ndjson are CloudEvents [default: table on a terminal, else ndjson]
+    #[arg(long, global = true, value_name = "FORMAT", env = "FACTUM_FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Whether to colour; NO_COLOR is obeyed
+    #[arg(long, global = true, value_name = "WHEN", env = "FACTUM_COLOR", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Print nothing but data and errors
+    #[arg(short, long, global = true, env = "FACTUM_QUIET", value_parser = FalseyValueParser::new(), conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print each step on stderr
+    #[arg(short, long, global = true, env = "FACTUM_VERBOSE", value_parser = FalseyValueParser::new())]
+    pub(crate) verbose: bool,
+}
+
+/// How data is printed. (A comment with three slashes on a value would spread every help over three times the lines.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    // For people: columns that line up.
+    Table,
+    // One JSON document.
+    Json,
+    // One JSON value a line; events are CloudEvents.
+    Ndjson,
+    // Comma-separated values, of `export` only.
+    Csv,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    // On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Record one event, or CloudEvents from stdin
+    Append(Box<Append>),
+    /// Print events: of the whole store, or of a stream
+    Read(Read),
+    /// List streams, or show one
+    #[command(subcommand)]
+    Stream(Stream),
+    /// Print the causes and effects of an event, or a whole conversation
+    Trace(Trace),
+    /// Print what the store holds
+    Stats,
+    /// Record the events of a file: CloudEvents, one a line, or CSV
+    Import(Box<Import>),
+    /// Write events to a file: CloudEvents, one a line, or CSV
+    Export(Export),
+    /// Check every byte of the store, and print a receipt of it
+    Verify(Verify),
+    /// Copy the store while it is in use
+    Backup(Backup),
+    /// Measure this machine: appends to a throw-away store, or reads of this one
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Print the script that completes `factum` in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages
+    #[command(hide = true)]
+    Man {
+        /// The folder to write to
+        dir: PathBuf,
+    },
+}
+
+/// `factum append`
+#[derive(Debug, Args)]
+#[command(after_help = "Without --data, stdin has CloudEvents, one a line, and all of them are recorded or none.")]
+pub(crate) struct Append {
+    /// The stream; may be left out where each line has a `subject`
+    pub(crate) stream: Option<StreamName>,
+    /// The event's data, JSON: as text, as @FILE, or - for stdin
+    #[arg(long, value_name = "JSON|@FILE|-", requires = "event_type", requires = "stream", allow_hyphen_values = true)]
+    pub(crate) data: Option<String>,
+    /// The event's type
+    #[arg(long = "type", value_name = "TYPE", requires = "data")]
+    pub(crate) event_type: Option<EventType>,
+    /// What must hold of the stream: any, none (no events yet), exists, or its version
+    #[arg(long, value_name = "any|none|exists|VERSION", default_value = "any", value_parser = values::expected)]
+    pub(crate) expect: Expected,
+    /// The event's id: an append repeated with the same ids records nothing twice [default: a new one]
+    #[arg(long, value_name = "UUID", requires = "data")]
+    pub(crate) id: Option<EventId>,
+    /// The id of the event that directly caused it
+    #[arg(long, value_name = "UUID", requires = "data")]
+    pub(crate) causation: Option<EventId>,
+    /// The conversation that it is part of
+    #[arg(long, value_name = "ID", requires = "data")]
+    pub(crate) correlation: Option<String>,
+    /// Who did it
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub(crate) actor: Option<String>,
+    /// A tag to find it by; may be given more than once
+    #[arg(long = "tag", value_name = "KEY:VALUE", requires = "data")]
+    pub(crate) tags: Vec<Tag>,
+    /// A header of its metadata; may be given more than once
+    #[arg(long = "header", value_name = "NAME=VALUE", requires = "data", value_parser = values::pair)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Append this many lines at a time, instead of all of them or none
+    #[arg(long, value_name = "N", conflicts_with_all = ["data", "expect"], value_parser = values::batch())]
+    pub(crate) batch: Option<u64>,
+}
+
+/// Which events `read` and `export` select.
+#[derive(Debug, Args)]
+pub(crate) struct Filters {
+    /// The stream [default: the whole store]
+    pub(crate) stream: Option<StreamName>,
+    /// Only streams of this category
+    #[arg(long, conflicts_with = "stream")]
+    pub(crate) category: Option<Category>,
+    /// Only events of this type; of any of them, where given more than once
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_types: Vec<EventType>,
+    /// Only events with this tag; with all of them, where given more than once
+    #[arg(long = "tag", value_name = "KEY:VALUE")]
+    pub(crate) tags: Vec<Tag>,
+    /// Only events after this position; with a stream, after this version of it
+    #[arg(long, value_name = "N")]
+    pub(crate) after: Option<u64>,
+    /// Only the last N of them
+    #[arg(long, value_name = "N", conflicts_with_all = ["after", "since"], value_parser = values::count())]
+    pub(crate) last: Option<u64>,
+    /// Only events recorded since then: a time (RFC 3339), or an age such as 90s, 15m, 2h or 7d
+    #[arg(long, value_name = "TIME", value_parser = values::since)]
+    pub(crate) since: Option<Timestamp>,
+    /// At most N events
+    #[arg(long, value_name = "N", value_parser = values::count())]
+    pub(crate) limit: Option<u64>,
+    /// The last event first
+    #[arg(long)]
+    pub(crate) backward: bool,
+}
+
+/// `factum read`
+#[derive(Debug, Args)]
+#[command(after_help = "`factum read --format ndjson | factum --dir COPY append` is a faithful copy.")]
+pub(crate) struct Read {
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    /// Stay at the end and print what is recorded, until SIGINT or SIGTERM
+    #[arg(long, conflicts_with = "backward")]
+    pub(crate) follow: bool,
+}
+
+/// `factum stream`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stream {
+    /// List streams in the order of their first events
+    Ls {
+        /// Only streams of this category
+        #[arg(long)]
+        category: Option<Category>,
+        /// Only streams whose names begin like this
+        #[arg(long, default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// At most N streams
+        #[arg(long, value_name = "N", value_parser = values::count())]
+        limit: Option<u64>,
+    },
+    /// Show a stream's version, its first and last change, and its last events
+    Show {
+        /// The stream
+        stream: StreamName,
+        /// How many of its last events
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::batch())]
+        last: u64,
+    },
+}
+
+/// `factum trace`
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// An event's id: its causes up to the root, and its effects. Or a correlation id: all of the conversation
+    pub(crate) id: String,
+    /// At most N events
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = values::batch())]
+    pub(crate) limit: u64,
+}
+
+/// `factum import`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An import can be run again, after an interruption or a mended row: what is recorded already is not recorded twice. A row of a
+CSV file is known by the name of the import, its number and its content.")]
+pub(crate) struct Import {
+    /// The file, or - for stdin
+    pub(crate) file: PathBuf,
+    /// The file is CSV [default: where its name ends in .csv]
+    #[arg(long)]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) columns: Columns,
+    /// The name of the import, by which its rows are known again [default: the file's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// Events an append: all of these are recorded or none
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = values::batch())]
+    pub(crate) batch: u64,
+}
+
+/// Which columns of a CSV file mean what. All of the columns are the event's data, too.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "CSV")]
+pub(crate) struct Columns {
+    /// The column that names the stream
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) stream: Option<String>,
+    /// The category to put before it: CATEGORY-value
+    #[arg(long, value_name = "CATEGORY")]
+    pub(crate) category: Option<Category>,
+    /// The column that names the event's type
+    #[arg(long = "type", value_name = "COLUMN")]
+    pub(crate) event_type: Option<String>,
+    /// The column that says when it happened
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time: Option<String>,
+    /// The zone of times that name none: utc, or an offset such as +02:00
+    #[arg(long, value_name = "ZONE", requires = "time", value_parser = values::zone, allow_hyphen_values = true)]
+    pub(crate) time_zone: Option<String>,
+    /// The column that says who did it
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) actor: Option<String>,
+    /// A column whose value becomes a tag, under the column's name or another key; may be given more than once
+    #[arg(long = "tag", value_name = "COLUMN|KEY=COLUMN")]
+    pub(crate) tags: Vec<String>,
+}
+
+/// `factum export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --format csv, a row has the members of the event's data, in the order in which they first appear: what was imported from a
+CSV file is written as it was read.")]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    /// The file to write; it is there when it is complete [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Begin each CSV row with the event's position, stream, version, type, time and actor
+    #[arg(long)]
+    pub(crate) envelope: bool,
+}
+
+/// `factum verify`
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A receipt printed before: fail where anything up to it has changed since
+    #[arg(long, value_name = "LINE|@FILE")]
+    pub(crate) receipt: Option<String>,
+}
+
+/// `factum backup`
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The folder to copy to
+    pub(crate) to: PathBuf,
+}
+
+/// `factum bench`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Append to a new store beside the folder, which is removed afterwards
+    Append(Load),
+    /// Read this store from its start to its end, over and over
+    Read(Load),
+}
+
+/// What a benchmark does.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Load {
+    /// How many at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::clients())]
+    pub(crate) clients: u64,
+    /// Events an append, or a page
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::batch())]
+    pub(crate) batch: u64,
+    /// Bytes of data an event that is appended
+    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = values::size())]
+    pub(crate) size: u64,
+    /// For how long
+    #[arg(long = "for", value_name = "DURATION", default_value = "5s", value_parser = values::duration)]
+    pub(crate) duration: std::time::Duration,
+}

@@ -1,0 +1,52 @@
+//! The commands, one file each.
+
+mod append;
+mod read;
+mod stream;
+mod trace;
+mod stats;
+mod import;
+mod export;
+mod verify;
+mod backup;
+mod bench;
+mod shell;
+
+use crate::args::{Cli, Command, Format};
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::target::Target;
+
+/// What every command is given.
+pub(crate) struct Context<'a> {
+    /// The store.
+    pub(crate) target: Target,
+    /// For data.
+    pub(crate) output: Output,
+    /// For everything else.
+    pub(crate) console: &'a Console,
+}
+
+/// Does what was typed.
+pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    if global.format == Some(Format::Csv) && !matches!(command, Command::Export(_)) {
+        return Err(Failure::usage("--format csv is for `export`: choose table, json or ndjson"));
+    }
+    let context = Context { output: Output::new(&global), target: Target::new(global.dir), console };
+    match command {
+        Command::Append(args) => append::run(*args, context).await,
+        Command::Read(args) => read::run(args, context).await,
+        Command::Stream(args) => stream::run(args, context).await,
+        Command::Trace(args) => trace::run(args, context).await,
+        Command::Stats => stats::run(context).await,
+        Command::Import(args) => import::run(*args, context).await,
+        Command::Export(args) => export::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context),
+        Command::Backup(args) => backup::run(&args, context),
+        Command::Bench(args) => bench::run(args, context).await,
+        Command::Completions { shell } => shell::completions(shell, context),
+        Command::Man { dir } => shell::man(&dir, &context),
+    }
+}

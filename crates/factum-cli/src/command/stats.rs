@@ -1,0 +1,75 @@
+//! `factum stats`: what the store holds.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use factum::{Category, ReadStreams, Store};
+use factum_embedded::EmbeddedStore;
+use serde::Serialize;
+
+use crate::command::Context;
+use crate::exit::Failure;
+
+/// The most categories that are listed, the ones with the most events.
+const CATEGORIES_MAX: usize = 20;
+
+#[derive(Serialize)]
+struct Stats {
+    events: u64,
+    streams: u64,
+    segments: u64,
+    segment_bytes: u64,
+    index_bytes: u64,
+    log_id: String,
+    categories: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    category: String,
+    streams: u64,
+    events: u64,
+}
+
+/// Counts, and prints.
+pub(crate) async fn run(mut context: Context<'_>) -> Result<(), Failure> {
+    let store = context.target.reader()?;
+    let engine = store.stats()?;
+    let categories = categories(&store).await?;
+    let mut rows: Vec<Row> =
+        categories.into_iter().map(|(category, (streams, events))| row(&category, streams, events)).collect();
+    let streams = rows.iter().map(|row| row.streams).sum();
+    rows.sort_by_key(|row| (Reverse(row.events), Reverse(row.streams), row.category.clone()));
+    rows.truncate(CATEGORIES_MAX);
+    context.output.record(&Stats {
+        events: engine.head.get(),
+        streams,
+        segments: engine.segments,
+        segment_bytes: engine.segment_bytes,
+        index_bytes: engine.index_bytes,
+        log_id: engine.log_id.to_string(),
+        categories: rows,
+    })
+}
+
+fn row(category: &Category, streams: u64, events: u64) -> Row {
+    Row { category: category.to_string(), streams, events }
+}
+
+/// The streams and the events of each category.
+async fn categories(store: &EmbeddedStore) -> Result<HashMap<Category, (u64, u64)>, Failure> {
+    let mut categories: HashMap<Category, (u64, u64)> = HashMap::new();
+    let mut read = ReadStreams { limit: factum::limits::PAGE_EVENTS_MAX, ..ReadStreams::default() };
+    loop {
+        let page = store.streams(read.clone()).await?;
+        for stream in page.streams {
+            let (streams, events) = categories.entry(stream.name.category()).or_default();
+            *streams += 1;
+            *events += stream.version.get();
+        }
+        match page.rest {
+            Some(rest) => read.after = rest,
+            None => return Ok(categories),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The store that the arguments mean: a folder, opened to read or to write.
+
+use std::path::{Path, PathBuf};
+
+use factum::{StoreError, StoreErrorKind};
+use factum_embedded::EmbeddedStore;
+
+use crate::exit::Failure;
+
+/// Where the store is.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    dir: PathBuf,
+}
+
+impl Target {
+    /// The store in a folder.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// The folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Opens the store as its one writer, and creates it where there is none.
+    pub(crate) fn writer(&self) -> Result<EmbeddedStore, Failure> {
+        factum_embedded::open(&self.dir).map_err(|error| self.failure(error))
+    }
+
+    /// Opens the store to read it, beside a writer where there is one.
+    pub(crate) fn reader(&self) -> Result<EmbeddedStore, Failure> {
+        factum_embedded::open_read_only(&self.dir).map_err(|error| self.failure(error))
+    }
+
+    /// A failure of this store, with its folder in front.
+    pub(crate) fn failure(&self, error: StoreError) -> Failure {
+        let dir = self.dir.display();
+        let found = error.kind() != StoreErrorKind::NotFound;
+        let failure = Failure::from(error).context(dir.to_string());
+        if found {
+            return failure;
+        }
+        failure.hint(format!(
+            "name the store's folder with --dir, or create it with a first event: \
+             factum --dir {dir} append STREAM --type TYPE --data '{{}}'"
+        ))
+    }
+}
