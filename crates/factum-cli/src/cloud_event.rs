@@ -70,7 +70,7 @@ impl<'a> From<&'a RecordedEvent> for CloudEvent<'a> {
         Self {
             specversion: "1.0",
             id: event.id.to_string(),
-            source: metadata.headers.get(SOURCE_HEADER).map_or(SOURCE, String::as_str),
+            source: metadata.headers.get(SOURCE_HEADER).filter(|source| !source.is_empty()).map_or(SOURCE, String::as_str),
             event_type: event.event_type.as_str(),
             subject: event.stream.as_str(),
             time: metadata.occurred_at.unwrap_or(event.recorded_at).to_string(),

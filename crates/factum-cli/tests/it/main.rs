@@ -1,0 +1,14 @@
+//! The binary `factum`, run as its users run it.
+
+mod factum;
+
+mod rules;
+mod append;
+mod read;
+mod terminal;
+mod copy;
+mod trace;
+mod import;
+mod export;
+mod keep;
+mod refusals;

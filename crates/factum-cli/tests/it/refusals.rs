@@ -1,0 +1,109 @@
+//! Stores that cannot be used, and what the user is told.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::factum::{Folder, contents};
+
+/// Every command that reads.
+const READERS: [&[&str]; 7] =
+    [&["read"], &["stream", "ls"], &["stream", "show", "a"], &["trace", "a"], &["stats"], &["export"], &["verify"]];
+
+const APPEND: [&str; 6] = ["append", "a", "--type", "T", "--data", "{}"];
+
+#[test]
+fn where_there_is_no_store_a_reader_says_how_to_create_one() {
+    let folder = Folder::new();
+    for command in READERS {
+        folder.run(command).failed(4, &["store: ", "hint: name the store's folder with --dir", "append STREAM"]);
+    }
+    folder.run(&["backup", "copy"]).failed(4, &["hint: "]);
+    assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_second_writer_is_unavailable_and_readers_go_on() {
+    let folder = Folder::new();
+    folder.append("a", "T", &[]);
+    let writer = factum_embedded::open(folder.path("store")).unwrap();
+    folder.run(&APPEND).failed(5, &["hint: commands that read work beside a writer"]);
+    folder.feed(&["import", "-"], crate::append::line("1", "a", "T")).failed(5, &["hint: "]);
+    assert_eq!(folder.run(&["read"]).values().len(), 1);
+    drop(writer);
+    folder.run(&APPEND).ok();
+}
+
+/// The file with the events.
+fn segment(folder: &Folder) -> PathBuf {
+    let mut files = contents(&folder.path("store")).into_iter().map(|(path, _)| path);
+    files.find(|path| path.extension().is_some_and(|extension| extension == "seg")).unwrap()
+}
+
+/// Changes the file with the events, and checks that no command takes it for a store or changes anything.
+#[track_caller]
+fn check_damaged(damage: impl Fn(&mut Vec<u8>), said: &[&str]) {
+    let folder = Folder::new();
+    for _ in 0..20 {
+        folder.append("a", "T", &[]);
+    }
+    let path = segment(&folder);
+    let mut bytes = fs::read(&path).unwrap();
+    damage(&mut bytes);
+    fs::write(&path, &bytes).unwrap();
+    folder.run(&["verify"]).failed(1, said);
+    folder.run(&["read"]).failed(1, said);
+    folder.run(&APPEND).failed(1, said);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_damaged_store_is_refused_with_advice() {
+    check_damaged(|bytes| bytes[300] ^= 1, &["hint: append nothing to this folder, and open a backup"]);
+}
+
+#[test]
+fn a_foreign_file_in_place_of_the_events_is_refused_with_advice() {
+    check_damaged(|bytes| *bytes = b"a letter to the editor ".repeat(100), &["hint: "]);
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_refused() {
+    let folder = Folder::new();
+    folder.file("store", "a letter");
+    assert_ne!(folder.run(&["read"]).code, 0);
+    assert_ne!(folder.run(&APPEND).code, 0);
+    assert_eq!(fs::read_to_string(folder.path("store")).unwrap(), "a letter");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_cannot_be_written_to_is_refused() {
+    let folder = Folder::new();
+    // Not even the superuser can make a folder there.
+    let append = [&["--dir", "/proc/factum"], &APPEND[..]].concat();
+    folder.run(&append).failed(1, &["/proc/factum: "]);
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_with_its_limit() {
+    let folder = Folder::new();
+    let long = "x".repeat(1_025);
+    let line = crate::append::line("1", &long, "T");
+    folder.feed(&["append"], line).failed(1, &["a stream name has 1025 bytes, more than the 1024 allowed: shorten it"]);
+    let file = folder.file("t.csv", format!("s,t\n{long},T\n"));
+    folder.run(&["import", &file, "--stream", "s", "--type", "t"]).failed(1, &["line 2: a stream name has 1025 bytes"]);
+    let ended = folder.run(&["append", &long, "--type", "T", "--data", "{}"]);
+    assert!(ended.code == 2 && ended.stderr.contains("1024 allowed"), "{ended:?}");
+}
+
+#[test]
+fn data_over_the_limit_is_refused_and_data_at_the_limit_is_not() {
+    let folder = Folder::new();
+    let data = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+    let append = |bytes| folder.feed(&["append", "a", "--type", "T", "--data", "-"], data(bytes));
+    append((16 << 20) + 1).failed(1, &["nothing was recorded: bytes of data in an event"]);
+    append(16 << 20).ok();
+    let lines = folder.ok(&["read"]);
+    folder.feed(&["--dir", "copy", "append"], &lines).ok();
+    assert_eq!(folder.ok(&["--dir", "copy", "export", "--limit", "1"]).len(), lines.len());
+}
