@@ -26,23 +26,21 @@ impl Target {
 
     /// Opens the store as its one writer, and creates it where there is none.
     pub(crate) fn writer(&self) -> Result<EmbeddedStore, Failure> {
-        factum_embedded::open(&self.dir).map_err(|error| self.failure(error))
+        Ok(factum_embedded::open(&self.dir)?)
     }
 
     /// Opens the store to read it, beside a writer where there is one.
     pub(crate) fn reader(&self) -> Result<EmbeddedStore, Failure> {
-        factum_embedded::open_read_only(&self.dir).map_err(|error| self.failure(error))
+        factum_embedded::open_read_only(&self.dir).map_err(|error| self.missing(error))
     }
 
-    /// A failure of this store, with its folder in front.
-    pub(crate) fn failure(&self, error: StoreError) -> Failure {
-        let dir = self.dir.display();
-        let found = error.kind() != StoreErrorKind::NotFound;
-        let failure = Failure::from(error).context(dir.to_string());
-        if found {
-            return failure;
+    /// A failure of a reader, in words for its user.
+    pub(crate) fn missing(&self, error: StoreError) -> Failure {
+        if error.kind() != StoreErrorKind::NotFound {
+            return error.into();
         }
-        failure.hint(format!(
+        let dir = self.dir.display();
+        Failure::not_found(format!("there is no store in {dir}")).hint(format!(
             "name the store's folder with --dir, or create it with a first event: \
              factum --dir {dir} append STREAM --type TYPE --data '{{}}'"
         ))

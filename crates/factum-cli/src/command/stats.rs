@@ -38,12 +38,11 @@ pub(crate) async fn run(mut context: Context<'_>) -> Result<(), Failure> {
     let categories = categories(&store).await?;
     let mut rows: Vec<Row> =
         categories.into_iter().map(|(category, (streams, events))| row(&category, streams, events)).collect();
-    let streams = rows.iter().map(|row| row.streams).sum();
     rows.sort_by_key(|row| (Reverse(row.events), Reverse(row.streams), row.category.clone()));
     rows.truncate(CATEGORIES_MAX);
     context.output.record(&Stats {
         events: engine.head.get(),
-        streams,
+        streams: engine.streams,
         segments: engine.segments,
         segment_bytes: engine.segment_bytes,
         index_bytes: engine.index_bytes,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use factum::{AnyStore, EventId, Query, Range, Read, RecordedEvent, Scope, Selector, Store, limits};
+use factum::{AnyStore, EventId, Position, Query, Range, Read, RecordedEvent, Scope, Selector, Store, limits};
 
 use crate::args::{self, Format};
 use crate::command::Context;
@@ -69,11 +69,10 @@ impl Trace {
             }
             events.push(cause);
         }
-        let mut last = vec![events[0].id];
+        let mut last = vec![events[0].clone()];
         while !last.is_empty() && events.len() < self.limit {
-            let effects = self.effects(&last, self.limit - events.len()).await?;
-            last = effects.iter().map(|event| event.id).collect();
-            events.extend(effects);
+            last = self.effects(&last, self.limit - events.len()).await?;
+            events.extend(last.iter().cloned());
         }
         Ok(events)
     }
@@ -84,13 +83,16 @@ impl Trace {
         Ok(self.event(id).await?.filter(|cause| cause.position < effect.position))
     }
 
-    /// The direct effects of several events.
-    async fn effects(&self, causes: &[EventId], limit: usize) -> Result<Vec<RecordedEvent>, Failure> {
+    /// The direct effects of several events, each recorded after its cause.
+    async fn effects(&self, causes: &[RecordedEvent], limit: usize) -> Result<Vec<RecordedEvent>, Failure> {
+        let recorded: HashMap<EventId, Position> = causes.iter().map(|cause| (cause.id, cause.position)).collect();
         let mut effects = Vec::new();
         for causes in causes.chunks(limits::SELECTORS_MAX) {
-            let caused = causes.iter().fold(Query::none(), |query, cause| query.or(Scope::CausedBy(*cause).into()));
+            let caused = causes.iter().fold(Query::none(), |query, cause| query.or(Scope::CausedBy(cause.id).into()));
             effects.extend(self.select(caused, limit - effects.len()).await?);
         }
+        let cause = |effect: &RecordedEvent| effect.metadata.causation_id.and_then(|cause| recorded.get(&cause).copied());
+        effects.retain(|effect| cause(effect).is_some_and(|cause| cause < effect.position));
         Ok(effects)
     }
 }

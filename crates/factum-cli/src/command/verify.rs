@@ -20,12 +20,12 @@ struct Verified {
 /// Checks, and prints a receipt of all that is there.
 pub(crate) fn run(args: args::Verify, mut context: Context<'_>) -> Result<(), Failure> {
     let receipt = args.receipt.map(|text| receipt(&text)).transpose()?;
-    let mut progress = context.console.progress(None);
-    let verified = factum_embedded::verify(context.target.dir(), receipt.as_ref(), &mut |done, _| {
-        progress.show(done, "bytes", done);
+    let mut progress = None;
+    let verified = factum_embedded::verify(context.target.dir(), receipt.as_ref(), &mut |done, all| {
+        progress.get_or_insert_with(|| context.console.progress(Some(all))).show(done, "bytes", done);
     });
     drop(progress);
-    let verified = verified.map_err(|error| context.target.failure(error))?;
+    let verified = verified.map_err(|error| context.target.missing(error))?;
     context.output.record(&Verified {
         events: verified.events,
         segments: verified.segments,
