@@ -1,9 +1,10 @@
 //! An event as a CloudEvent 1.0 in JSON, on one line, and back.
 //!
-//! A line that was written here is read back as the same event: id, stream, type, schema, tags, metadata and data, byte for byte.
-//! What CloudEvents has no attribute for is in extensions: `streamversion`, `position`, `recordedtime`, `schemaversion` (where it
-//! is not 1), `causationid`, `correlationid`, `traceparent`, `actor`, `tags` and `headers`. The last two are JSON in a text, as an
-//! extension is a text. `time` is when it happened, or else when it was recorded.
+//! A line that was written here is read back as the same event: id, stream, type, schema, tags, metadata and data, byte for
+//! byte. What CloudEvents has no attribute for is in extensions: `streamversion`, `position`, `recordedtime`, `schemaversion`
+//! (where it is not 1), `causationid`, `correlationid`, `traceparent`, `actor`, `tags` and `headers`. The last two are JSON in a
+//! text: an array of tags, an object of texts. `time` is when it happened, or else when it was recorded; so a copy knows when
+//! the original was. Data that is no JSON, or not on one line, is in `data_base64`.
 //!
 //! Events of others lose nothing either: an `id` that is no UUID becomes one that is derived from `source` and `id`, and
 //! what has no place of its own goes to a header: the original id as `ce-id`, `source` as `ce-source`, extensions by their names.
@@ -105,7 +106,7 @@ pub(crate) fn json_on_a_line(payload: &Payload) -> Option<&RawValue> {
     (json.get().len() == payload.data.len()).then_some(json)
 }
 
-/// Whether data of this type is JSON, as CloudEvents has it: `application/json`, `text/json`, `application/geo+json; charset=utf-8`.
+/// Whether data of this type is JSON, as CloudEvents has it: `application/json`, or `application/geo+json; charset=utf-8`.
 fn is_json(content_type: &ContentType) -> bool {
     let essence = content_type.as_str().split(';').next().unwrap_or_default().trim_end().to_ascii_lowercase();
     essence.ends_with("/json") || essence.ends_with("+json")

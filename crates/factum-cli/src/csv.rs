@@ -1,13 +1,10 @@
 //! CSV: rows become events, and events rows.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::BufRead;
 
 use ::csv::{Error, ErrorKind, Reader, StringRecord};
 use factum::{Category, EventType, Metadata, NewEvent, Payload, RecordedEvent, StreamName, Tag, Timestamp};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::args::Columns;
@@ -187,47 +184,4 @@ pub(crate) fn envelope(event: &RecordedEvent) -> [String; 6] {
         metadata.occurred_at.unwrap_or(event.recorded_at).to_string(),
         metadata.actor.clone().unwrap_or_default(),
     ]
-}
-
-/// The members of an event's data, in their order, each as it is written in JSON.
-pub(crate) struct Members<'a>(pub(crate) Vec<(String, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    /// The members of a JSON object.
-    pub(crate) fn of(event: &'a RecordedEvent) -> Result<Self, Failure> {
-        serde_json::from_slice(&event.payload.data).map_err(|_| {
-            let message = format!("the event at position {} cannot be a CSV row: its data is no JSON object", event.position);
-            Failure::failed(message).hint("export as CloudEvents with --format ndjson, or select other events with --type")
-        })
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
-/// A JSON value as a cell: a text as it is, `null` as nothing, all else as JSON.
-pub(crate) fn cell(json: &RawValue) -> String {
-    match json.get() {
-        "null" => String::new(),
-        text => serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()),
-    }
 }

@@ -9,6 +9,7 @@ mod command;
 
 mod input;
 mod cloud_event;
+mod members;
 mod csv;
 mod destination;
 

@@ -4,11 +4,11 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use factum::RecordedEvent;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::args::{Color, Format, Global};
 use crate::cloud_event::{self, CloudEvent};
 use crate::exit::Failure;
+use crate::members::Members;
 use crate::table::{self, Table};
 
 /// Stdout, in the user's format. Call [`Output::finish`] at the end.
@@ -61,8 +61,8 @@ impl Output {
     /// Prints some of the rows of a list.
     pub(crate) fn rows<T: Serialize>(&mut self, rows: &[T]) -> Result<(), Failure> {
         if self.format == Format::Table {
-            let rows: Vec<_> = rows.iter().map(object).collect();
-            return Ok(self.table.rows(&mut self.out, &rows)?);
+            let lines = rows.iter().map(json).collect::<io::Result<Vec<_>>>()?;
+            return Ok(self.table.rows(&mut self.out, &lines.iter().map(|line| members(line)).collect::<Vec<_>>())?);
         }
         for row in rows {
             if self.format == Format::Json {
@@ -80,7 +80,7 @@ impl Output {
     /// Prints the one thing that a command is about.
     pub(crate) fn record(&mut self, record: &impl Serialize) -> Result<(), Failure> {
         match self.format {
-            Format::Table => table::record(&mut self.out, &object(record))?,
+            Format::Table => table::record(&mut self.out, &members(&json(record)?))?,
             Format::Json => serde_json::to_writer_pretty(&mut self.out, record).map_err(io::Error::from)?,
             Format::Ndjson | Format::Csv => serde_json::to_writer(&mut self.out, record).map_err(io::Error::from)?,
         }
@@ -109,12 +109,12 @@ impl Output {
     }
 }
 
-/// What serializes to a JSON object, as that.
-fn object(row: &impl Serialize) -> Map<String, Value> {
-    match serde_json::to_value(row) {
-        Ok(Value::Object(object)) => object,
-        other => unreachable!("rows are objects: {other:?}"),
-    }
+fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(value)?)
+}
+
+fn members(json: &[u8]) -> Members<'_> {
+    Members::of(json).expect("rows and records are objects")
 }
 
 /// An event in a table.

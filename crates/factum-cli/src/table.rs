@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::members::{self, Members};
 
 /// A table that is printed as its rows come: a column gets wider, never narrower.
 pub(crate) struct Table {
@@ -20,11 +22,11 @@ impl Table {
     }
 
     /// Prints rows, all with the same members, and the heading before the first of them.
-    pub(crate) fn rows(&mut self, out: &mut impl Write, rows: &[Map<String, Value>]) -> io::Result<()> {
-        let Some(first) = rows.first() else { return Ok(()) };
-        let cells: Vec<Vec<String>> = rows.iter().map(|row| row.values().map(cell).collect()).collect();
-        let right: Vec<bool> = first.values().map(Value::is_number).collect();
-        let heading: Option<Vec<String>> = self.columns.is_empty().then(|| first.keys().cloned().collect());
+    pub(crate) fn rows(&mut self, out: &mut impl Write, rows: &[Members<'_>]) -> io::Result<()> {
+        let Some(Members(first)) = rows.first() else { return Ok(()) };
+        let cells: Vec<Vec<String>> = rows.iter().map(|row| row.0.iter().map(|(_, value)| cell(value)).collect()).collect();
+        let right: Vec<bool> = first.iter().map(|(_, value)| is_number(value)).collect();
+        let heading: Option<Vec<String>> = self.columns.is_empty().then(|| first.iter().map(|(name, _)| name.clone()).collect());
         self.columns.resize(right.len(), 0);
         for line in heading.iter().chain(&cells) {
             for (width, cell) in self.columns.iter_mut().zip(line) {
@@ -49,28 +51,27 @@ impl Table {
 }
 
 /// Prints what one record has, a line each, and the lists in it as tables.
-pub(crate) fn record(out: &mut impl Write, record: &Map<String, Value>) -> io::Result<()> {
-    let lines: Vec<(&String, String)> = record.iter().filter(|(_, v)| !v.is_array()).map(|(k, v)| (k, cell(v))).collect();
-    let width = lines.iter().map(|(key, _)| key.width()).max().unwrap_or(0);
-    for (key, value) in lines {
-        writeln!(out, "{key}{}  {value}", " ".repeat(width - key.width()))?;
+pub(crate) fn record(out: &mut impl Write, Members(members): &Members<'_>) -> io::Result<()> {
+    let lists = members.iter().filter_map(|(_, value)| serde_json::from_str::<Vec<Members<'_>>>(value.get()).ok());
+    let lines: Vec<_> = members.iter().filter(|(_, value)| !value.get().starts_with('[')).collect();
+    let width = lines.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
+    for (name, value) in lines {
+        writeln!(out, "{name}{}  {}", " ".repeat(width - name.width()), cell(value))?;
     }
-    for list in record.values().filter_map(Value::as_array).filter(|list| !list.is_empty()) {
+    for list in lists.filter(|list| !list.is_empty()) {
         writeln!(out)?;
-        let rows: Vec<_> = list.iter().filter_map(Value::as_object).cloned().collect();
-        Table::new(false, None).rows(out, &rows)?;
+        Table::new(false, None).rows(out, &list)?;
     }
     Ok(())
 }
 
+fn is_number(json: &RawValue) -> bool {
+    json.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
+
 /// A value on one line; what would move a terminal's cursor is a space.
-fn cell(value: &Value) -> String {
-    let text = match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    printable(&text)
+fn cell(json: &RawValue) -> String {
+    printable(&members::cell(json))
 }
 
 /// A text with a space for each control character.
@@ -95,20 +96,18 @@ pub(crate) fn cut(text: &str, width: Option<usize>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value, json};
+    use super::{Members, Table, cut, record};
 
-    use super::{Table, cut, record};
-
-    fn object(value: &Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
+    fn object(json: &str) -> Members<'_> {
+        Members::of(json.as_bytes()).unwrap()
     }
 
     #[test]
     fn columns_line_up_in_every_script_and_get_wider_as_rows_come() {
         let mut out = Vec::new();
         let mut table = Table::new(false, Some(20));
-        table.rows(&mut out, &[object(&json!({"n": 7, "stream": "заказ-1", "data": "a\u{1b}b"}))]).unwrap();
-        table.rows(&mut out, &[object(&json!({"n": 1000, "stream": "漢字", "data": "a long text"}))]).unwrap();
+        table.rows(&mut out, &[object(r#"{"n": 7, "stream": "заказ-1", "data": "a\u001bb"}"#)]).unwrap();
+        table.rows(&mut out, &[object(r#"{"n": 1000, "stream": "漢字", "data": "a long text"}"#)]).unwrap();
         let lines = ["n  stream   data", "7  заказ-1  a b", "1000  漢字     a lo…", ""];
         assert_eq!(String::from_utf8(out).unwrap(), lines.join("\n"));
     }
@@ -116,7 +115,7 @@ mod tests {
     #[test]
     fn a_record_is_its_members_and_then_its_lists() {
         let mut out = Vec::new();
-        record(&mut out, &object(&json!({"events": 2, "log": "x", "kinds": [{"kind": "a"}]}))).unwrap();
+        record(&mut out, &object(r#"{"kinds": [{"kind": "a"}], "events": 2, "log": "x", "none": []}"#)).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "events  2\nlog     x\n\nkind\na\n");
     }
 

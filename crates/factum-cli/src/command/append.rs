@@ -1,10 +1,14 @@
 //! `factum append`: records one event, or the CloudEvents of stdin.
 
 use std::collections::HashMap;
+use std::io::IsTerminal;
 use std::path::Path;
 
 use factum::limits::APPEND_EVENTS_MAX;
-use factum::{AnyStore, Append, Appended, EventId, Expected, Metadata, NewEvent, Payload, Store, StreamName, Version};
+use factum::{
+    AnyStore, Append, AppendError, Appended, EventId, Expected, Metadata, NewEvent, Payload, Store, StoreErrorKind, StreamName,
+    Version,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -20,6 +24,11 @@ pub(crate) async fn run(args: args::Append, mut context: Context<'_>) -> Result<
     if expected.is_none() && args.expect != Expected::Any {
         return Err(Failure::usage("--expect is about a stream: name it, as in `factum append STREAM --expect none`"));
     }
+    if args.data.is_none() && std::io::stdin().is_terminal() {
+        context
+            .console
+            .note("reading CloudEvents, one a line, up to Ctrl-D; to record one event, give it with --type and --data");
+    }
     let mut source = Source::new(args)?;
     let mut events = source.next()?;
     if events.is_empty() {
@@ -32,12 +41,22 @@ pub(crate) async fn run(args: args::Append, mut context: Context<'_>) -> Result<
     while !events.is_empty() {
         let ids: Vec<_> = events.iter().map(|event| (event.id, event.stream.clone())).collect();
         let append = Append { events, expected: expected.iter().cloned().collect(), ..Append::default() };
-        let appended = store.append(append).await?;
+        let appended = store.append(append).await.map_err(|error| failure(error, &ids))?;
         context.output.rows(&rows(&ids, &appended))?;
         events = source.next()?;
     }
     embedded.close();
     context.output.finish()
+}
+
+/// A failed append. One whose outcome is unknown can be repeated, with the id that was made for it.
+fn failure(error: AppendError, ids: &[(EventId, StreamName)]) -> Failure {
+    match (&error, ids) {
+        (AppendError::Store(store), [(id, _)]) if store.kind() == StoreErrorKind::UnknownOutcome => {
+            Failure::from(error).hint(format!("run the command again with --id {id}: the event is recorded once at most"))
+        }
+        _ => error.into(),
+    }
 }
 
 /// Where the events come from, an append at a time.

@@ -4,14 +4,14 @@ use std::io::{self, Write};
 
 use ::csv::Writer;
 use factum::{AnyStore, RecordedEvent};
-use serde_json::value::RawValue;
 
 use crate::args::{self, Format};
 use crate::cloud_event::CloudEvent;
 use crate::command::Context;
-use crate::csv::{self, ENVELOPE, Members, cell};
+use crate::csv::{self, ENVELOPE};
 use crate::destination::Destination;
 use crate::exit::Failure;
+use crate::members::{Members, cell};
 use crate::selection::Selection;
 
 /// Writes what the filters select.
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: args::Export, context: Context<'_>) -> Result<(), 
         export.lines(out).await?;
     }
     destination.complete()?;
-    export.context.console.note(&format!("{} events exported", export.events));
+    export.context.console.note(&format!("events exported: {}", export.events));
     Ok(())
 }
 
@@ -74,7 +74,7 @@ impl Export<'_> {
         Ok(out.flush()?)
     }
 
-    /// Writes a row an event. The columns are all members of the events' data, so the events are read twice: for the header first.
+    /// Writes a row an event. The columns are all members of the events' data, so the events are read twice: first for those.
     async fn csv(&mut self, out: impl Write, with_envelope: bool) -> Result<(), Failure> {
         let columns = self.columns().await?;
         let envelope = |cells| if with_envelope { cells } else { Vec::new() };
@@ -84,8 +84,8 @@ impl Export<'_> {
             out.write_record(header.iter().chain(&columns)).map_err(io_error)?;
         }
         self.each(|event| {
-            let Members(members) = Members::of(event)?;
-            let cells = columns.iter().map(|column| find(&members, column).map(cell).unwrap_or_default());
+            let members = members(event)?;
+            let cells = columns.iter().map(|column| members.get(column).map(cell).unwrap_or_default());
             let row = envelope(csv::envelope(event).to_vec()).into_iter().chain(cells);
             Ok(out.write_record(row.collect::<Vec<_>>()).map_err(io_error)?)
         })
@@ -97,7 +97,7 @@ impl Export<'_> {
     async fn columns(&mut self) -> Result<Vec<String>, Failure> {
         let mut columns: Vec<String> = Vec::new();
         self.each(|event| {
-            let Members(members) = Members::of(event)?;
+            let Members(members) = members(event)?;
             // Most events have the members of the one before.
             let same = members.iter().map(|(name, _)| name).eq(&columns);
             for (name, _) in members {
@@ -112,8 +112,12 @@ impl Export<'_> {
     }
 }
 
-fn find<'a>(members: &[(String, &'a RawValue)], column: &str) -> Option<&'a RawValue> {
-    members.iter().find(|(name, _)| name == column).map(|(_, value)| *value)
+/// The members of an event's data.
+fn members(event: &RecordedEvent) -> Result<Members<'_>, Failure> {
+    Members::of(&event.payload.data).ok_or_else(|| {
+        let message = format!("the event at position {} cannot be a CSV row: its data is no JSON object", event.position);
+        Failure::failed(message).hint("export as CloudEvents with --format ndjson, or select other events with --type")
+    })
 }
 
 fn io_error(error: ::csv::Error) -> io::Error {

@@ -41,7 +41,7 @@ pub(crate) async fn run(args: args::Import, mut context: Context<'_>) -> Result<
         }
         importer.record(batch).await.map_err(|failure| importer.so_far(failure))?;
         progress.show(importer.events, "events", source.bytes());
-        context.console.detail(&format!("{} events imported", importer.events));
+        context.console.detail(&format!("events imported: {}", importer.events));
     }
     drop(progress);
     let Importer { events, recorded, head, .. } = importer;

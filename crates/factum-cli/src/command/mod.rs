@@ -34,6 +34,7 @@ pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
     if global.format == Some(Format::Csv) && !matches!(command, Command::Export(_)) {
         return Err(Failure::usage("--format csv is for `export`: choose table, json or ndjson"));
     }
+    console.detail(&format!("store: {}", global.dir.display()));
     let context = Context { output: Output::new(&global), target: Target::new(global.dir), console };
     match command {
         Command::Append(args) => append::run(*args, context).await,

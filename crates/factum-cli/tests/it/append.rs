@@ -6,7 +6,8 @@ use crate::factum::{Folder, member};
 
 /// A line of a CloudEvent.
 pub(crate) fn line(id: &str, stream: &str, event_type: &str) -> String {
-    let event = json!({"specversion": "1.0", "id": id, "source": "test", "type": event_type, "subject": stream, "data": {"n": 1}});
+    let event =
+        json!({"specversion": "1.0", "id": id, "source": "test", "type": event_type, "subject": stream, "data": {"n": 1}});
     format!("{event}\n")
 }
 

@@ -6,15 +6,18 @@ use serde_json::json;
 
 use crate::factum::{Ended, Folder, member, next_line};
 
-const CSV: [&str; 10] =
-    ["--stream", "case", "--type", "activity", "--time", "at", "--actor", "who", "--tag", "kind=case kind"];
+const CSV: [&str; 10] = ["--stream", "case", "--type", "activity", "--time", "at", "--actor", "who", "--tag", "kind=case kind"];
 
 /// A file of cases: `rows` events in a third as many streams.
 pub(crate) fn cases(rows: u32) -> String {
     let mut file = String::from("activity,case,at,who,case kind,note\n");
     for row in 0..rows {
         let case = row / 3;
-        file += &format!("Step {},case-{case},2011-10-11 13:45:40.{row:06}+02:00,R{},Internet,\"a, \"\"{row}\"\"\"\n", row % 3, row % 7);
+        file += &format!(
+            "Step {},case-{case},2011-10-11 13:45:40.{row:06}+02:00,R{},Internet,\"a, \"\"{row}\"\"\"\n",
+            row % 3,
+            row % 7
+        );
     }
     file
 }
@@ -37,8 +40,9 @@ fn the_columns_of_a_csv_file_become_events() {
     let event = folder.run(&["read", "case-7", "--after", "1", "--limit", "1"]).values().remove(0);
     assert_eq!((&event["type"], &event["actor"]), (&json!("Step 1"), &json!("R1")));
     assert_eq!((&event["time"], &event["tags"]), (&json!("2011-10-11T11:45:40.000022Z"), &json!("[\"kind:Internet\"]")));
-    let data = r#""data":{"activity":"Step 1","case":"case-7","at":"2011-10-11 13:45:40.000022+02:00","who":"R1","case kind":"Internet","note":"a, \"22\""}"#;
-    assert!(folder.ok(&["read", "case-7"]).contains(data));
+    let data =
+        r#"{"activity":"Step 1","case":"case-7","at":"2011-10-11 13:45:40.000022+02:00","who":"R1","case kind":"Internet","#;
+    assert!(folder.ok(&["read", "case-7"]).contains(&format!("\"data\":{data}{}", r#""note":"a, \"22\""}"#)));
     assert_eq!(folder.run(&["stream", "ls"]).values().len(), 500);
     assert_eq!(member(&folder.run(&["read", "case-7"]).values(), "type"), ["Step 0", "Step 1", "Step 2"]);
 }
@@ -88,7 +92,7 @@ fn a_killed_import_run_again_ends_with_every_row_once() {
     let half: String = rows.split_inclusive('\n').take(1_301).collect();
     input.write_all(half.as_bytes()).unwrap();
     input.flush().unwrap();
-    while next_line(&mut errors) != "1000 events imported\n" {}
+    while next_line(&mut errors) != "events imported: 1000\n" {}
     child.kill().unwrap();
     child.wait().unwrap();
     check(folder.feed(&arguments, &rows), 3_000, 2_000, 3_000);
@@ -163,7 +167,9 @@ fn cloud_events_are_imported_in_batches_and_only_once() {
 fn an_event_that_is_recorded_in_another_stream_is_refused() {
     let folder = Folder::new();
     folder.feed(&["import", "-"], crate::append::line("1", "a", "T")).ok();
-    folder.feed(&["import", "-"], crate::append::line("1", "b", "T")).failed(3, &["is recorded already, in stream a and not in b"]);
+    folder
+        .feed(&["import", "-"], crate::append::line("1", "b", "T"))
+        .failed(3, &["is recorded already, in stream a and not in b"]);
 }
 
 #[test]

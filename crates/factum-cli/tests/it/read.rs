@@ -1,5 +1,7 @@
 //! `factum read` and `factum stream`
 
+use std::process::Child;
+
 use serde_json::json;
 
 use crate::factum::{Folder, member, next_line, stdout, values};
@@ -93,10 +95,22 @@ fn following_prints_what_is_there_and_what_comes_until_it_is_interrupted() {
     folder.append("order-2", "Shipped", &[]);
     folder.append("order-1", "Delivered", &[]);
     assert!(next_line(&mut out).contains("Delivered"));
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    signal(&child, rustix::process::Signal::INT);
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(130), &b""[..]));
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn a_command_that_waits_ends_on_sigterm() {
+    let folder = six();
+    let mut child = folder.start(&["read", "--follow"]);
+    assert!(next_line(&mut stdout(&mut child)).contains("Placed"));
+    signal(&child, rustix::process::Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn data_goes_to_stdout_and_everything_else_to_stderr() {
     folder.append("account-1", "Opened", &[]);
     let exported = folder.run(&["-v", "export"]);
     assert_eq!(values(&exported.stdout).len(), 1, "{exported:?}");
-    assert_eq!(exported.stderr, "1 events exported\n");
+    assert_eq!(exported.stderr, format!("store: {}\nevents exported: 1\n", folder.path("store").display()));
     let read = folder.run(&["read", "--type", "Closed"]);
     assert_eq!((read.code, read.stdout.as_str(), read.stderr.as_str()), (0, "", "no event is selected\n"));
     let quiet = folder.run(&["-q", "read", "--type", "Closed"]);
@@ -80,7 +80,9 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 fn line(id: u32, data: &str) -> String {
-    format!("{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"t\",\"type\":\"T\",\"subject\":\"s-{id}\",\"data\":\"{data}\"}}\n")
+    format!(
+        "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"t\",\"type\":\"T\",\"subject\":\"s-{id}\",\"data\":\"{data}\"}}\n"
+    )
 }
 
 /// Every command, as `--help` lists them, down to the last level.

@@ -5,9 +5,8 @@ use crate::factum::{Folder, member};
 /// An order that leads to a payment, which leads to an invoice and a parcel; and another order.
 fn conversation() -> (Folder, [String; 4]) {
     let folder = Folder::new();
-    let because = |stream, event_type, cause: &str| {
-        folder.append(stream, event_type, &["--causation", cause, "--correlation", "talk"])
-    };
+    let because =
+        |stream, event_type, cause: &str| folder.append(stream, event_type, &["--causation", cause, "--correlation", "talk"]);
     let placed = folder.append("order-1", "Placed", &["--correlation", "talk", "--actor", "ann"]);
     folder.append("order-2", "Placed", &[]);
     let paid = because("order-1", "Paid", &placed);
