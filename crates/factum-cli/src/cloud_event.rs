@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::exit::Failure;
+use crate::input::Lines;
 
 /// The `source` of events that name none.
 const SOURCE: &str = "factum";
@@ -112,10 +113,15 @@ fn is_json(content_type: &ContentType) -> bool {
     essence.ends_with("/json") || essence.ends_with("+json")
 }
 
-/// Reads an event from a line.
+/// Reads the event of the next line; none at the end.
 ///
-/// It goes to the line's `subject`; where it has none, to `stream`. An event of both is refused where they differ.
-pub(crate) fn parse(line: &str, stream: Option<&StreamName>) -> Result<NewEvent, Failure> {
+/// It goes to the line's `subject`; where it has none, to `stream`. A line is refused where there are both and they differ.
+pub(crate) fn next(lines: &mut Lines, stream: Option<&StreamName>) -> Result<Option<NewEvent>, Failure> {
+    let Some(line) = lines.next()? else { return Ok(None) };
+    parse(&line, stream).map(Some).map_err(|failure| failure.context(lines.place()))
+}
+
+fn parse(line: &str, stream: Option<&StreamName>) -> Result<NewEvent, Failure> {
     let attributes = serde_json::from_str(line).map_err(|error| {
         Failure::failed(format!("not a JSON object: {error}")).hint(format!("write one CloudEvent a line, such as {EXAMPLE}"))
     })?;

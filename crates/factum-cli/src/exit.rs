@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use factum::{AppendError, Conflict, NameError, StoreError, StoreErrorKind};
+use factum::{AppendError, Conflict, NameError, StoreError, StoreErrorKind, Version};
 
 /// The exit codes, which scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,6 @@ fn advice(kind: StoreErrorKind) -> Option<&'static str> {
         }
         StoreErrorKind::ReadOnly => "let this user write to the folder and its files, or name another folder with --dir",
         StoreErrorKind::UnknownOutcome => "run the command again with the same event ids: nothing is recorded twice",
-        StoreErrorKind::Unavailable => "nothing was recorded: try again",
         _ => return None,
     })
 }
@@ -143,6 +142,9 @@ impl From<AppendError> for Failure {
         let refused = |exit, error: &AppendError| Self::new(exit, format!("nothing was recorded: {}", chain(error)));
         match error {
             AppendError::Store(error) => error.into(),
+            AppendError::Conflict(Conflict::Stream { actual: Version::EMPTY, .. }) => {
+                refused(Exit::Conflict, &error).hint("the stream has no events: where the append still holds, use --expect none")
+            }
             AppendError::Conflict(Conflict::Stream { ref stream, actual, .. }) => refused(Exit::Conflict, &error).hint(format!(
                 "look at it with `factum stream show {stream}`; where the append still holds, use --expect {actual}"
             )),

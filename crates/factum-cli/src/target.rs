@@ -26,12 +26,22 @@ impl Target {
 
     /// Opens the store as its one writer, and creates it where there is none.
     pub(crate) fn writer(&self) -> Result<EmbeddedStore, Failure> {
+        self.check()?;
         Ok(factum_embedded::open(&self.dir)?)
     }
 
     /// Opens the store to read it, beside a writer where there is one.
     pub(crate) fn reader(&self) -> Result<EmbeddedStore, Failure> {
+        self.check()?;
         factum_embedded::open_read_only(&self.dir).map_err(|error| self.missing(error))
+    }
+
+    /// Refuses a file in place of a folder.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match self.dir.is_file() {
+            true => Err(Failure::failed(format!("{} is a file: name a store's folder with --dir", self.dir.display()))),
+            false => Ok(()),
+        }
     }
 
     /// A failure of a reader, in words for its user.

@@ -83,11 +83,8 @@ impl Source {
         };
         let mut events = Vec::new();
         while !*ended && batch.is_none_or(|batch| (events.len() as u64) < batch) {
-            match lines.next()? {
-                Some(line) if events.len() < APPEND_EVENTS_MAX => {
-                    let event = cloud_event::parse(&line, stream.as_ref());
-                    events.push(event.map_err(|failure| failure.context(lines.place()))?);
-                }
+            match cloud_event::next(lines, stream.as_ref())? {
+                Some(event) if events.len() < APPEND_EVENTS_MAX => events.push(event),
                 Some(_) => return Err(too_many()),
                 None => *ended = true,
             }

@@ -95,11 +95,7 @@ impl Source {
     fn next(&mut self) -> Result<Option<NewEvent>, Failure> {
         match self {
             Self::Rows(rows) => rows.next(),
-            Self::Lines(lines) => {
-                let Some(line) = lines.next()? else { return Ok(None) };
-                let event = cloud_event::parse(&line, None);
-                event.map(Some).map_err(|failure| failure.context(lines.place()))
-            }
+            Self::Lines(lines) => cloud_event::next(lines, None),
         }
     }
 }

@@ -20,6 +20,7 @@ struct Verified {
 /// Checks, and prints a receipt of all that is there.
 pub(crate) fn run(args: args::Verify, mut context: Context<'_>) -> Result<(), Failure> {
     let receipt = args.receipt.map(|text| receipt(&text)).transpose()?;
+    context.target.check()?;
     let mut progress = None;
     let verified = factum_embedded::verify(context.target.dir(), receipt.as_ref(), &mut |done, all| {
         progress.get_or_insert_with(|| context.console.progress(Some(all))).show(done, "bytes", done);

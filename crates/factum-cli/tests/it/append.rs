@@ -110,7 +110,9 @@ fn an_expectation_that_does_not_hold_is_told_the_actual_version() {
     let append = |expect| folder.run(&["append", "a", "--type", "T", "--data", "{}", "--expect", expect]);
     append("none").failed(3, &["nothing was recorded: stream a is at version 2, not 0\n\nhint: ", "--expect 2"]);
     append("1").failed(3, &["stream a is at version 2, not 1"]);
-    folder.run(&["append", "b", "--type", "T", "--data", "{}", "--expect", "exists"]).failed(3, &["stream b is at version 0"]);
+    folder
+        .run(&["append", "b", "--type", "T", "--data", "{}", "--expect", "exists"])
+        .failed(3, &["stream b is at version 0", "hint: the stream has no events"]);
     folder.feed(&["append", "a", "--expect", "1"], line("9", "a", "T")).failed(3, &["stream a is at version 2, not 1"]);
     assert_eq!(folder.run(&["read"]).values().len(), 2);
     assert_eq!(append("2").code, 0);
