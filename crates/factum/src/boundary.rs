@@ -57,6 +57,12 @@ pub trait Model {
 /// What a decision is made on: a [`Model`], an [`AggregateModel`], or a tuple of up to 8 boundaries or a `Vec` of them.
 ///
 /// Its query selects what any of its models select. Implement [`Model`], not this.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a boundary",
+    label = "this type, or a part of it, is not a model",
+    note = "implement `factum::Model` for each part: its events, their scope, and how it applies each",
+    note = "a boundary is a model, an aggregate by `Repository::model`, a tuple of up to 8 of them, or a `Vec`"
+)]
 pub trait Boundary {
     /// Adds one selector for each of its models, in their order.
     ///
