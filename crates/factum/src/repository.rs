@@ -79,7 +79,7 @@ impl<A: Aggregate> Repository<A> {
         self.load_stream(&Self::stream(id)?).await
     }
 
-    /// The aggregate as it was.
+    /// The aggregate as it was, made from the events alone.
     ///
     /// # Errors
     /// As [`Repository::load`].
