@@ -106,8 +106,8 @@ pub async fn run(dir: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error +
     });
     let streams = transfer.await?.map_or(0, |appended| appended.versions.len());
     writeln!(out, "ann sends bob 2500 cents: one append to {streams} streams.")?;
-    let old = NewEvent::new(Repository::<Account>::stream(&bob)?, "AccountWithdrawn", Payload::json(r#"{"cents":100}"#))?; // schema 1
-    let appended = log.append(Append::new(vec![old])).await?;
+    let old = NewEvent::new(Repository::<Account>::stream(&bob)?, "AccountWithdrawn", Payload::json(r#"{"cents":100}"#))?;
+    let appended = log.append(Append::new(vec![old])).await?; // of schema 1, without a fee
     if let Some(page) = log.read(Read::new(Query::all()).range(appended.positions)).next().await? {
         writeln!(out, "An event of schema 1 is read as {:?}.", page.events[0].decode::<AccountEvent>()?)?;
     }

@@ -7,7 +7,7 @@ const LINES_MAX: usize = 600;
 const TEST_LINES_MAX: usize = 1_000;
 
 /// The bank is the example to read first: it fits on two screens.
-const BANK: &str = "examples/bank/";
+const BANK: &str = "examples/bank/src/";
 const BANK_LINES_MAX: usize = 120;
 
 /// Files that may be longer, each with its reason.
@@ -123,7 +123,7 @@ mod tests {
         check_bank(&bank(&half), &mut problems);
         assert!(problems.is_empty());
         check_bank(&bank(&"\n".repeat(61)), &mut problems);
-        assert_eq!(problems, ["examples/bank/: 121 lines, more than 120: it is the example to read first"]);
+        assert_eq!(problems, ["examples/bank/src/: 121 lines, more than 120: it is the example to read first"]);
     }
 
     #[test]
