@@ -19,7 +19,7 @@ use crate::recovery::{Listing, Loaded, Until, load};
 use crate::segment::Segment;
 use crate::store::EmbeddedStore;
 use crate::tail::{Tail, random_salt};
-use crate::writer::Writer;
+use crate::writer::{Pace, Writer};
 
 /// How a store is opened. The defaults suit a server; tests make everything small.
 #[derive(Clone)]
@@ -167,6 +167,7 @@ impl Options {
             time_us: place.time_us,
             segment_bytes: self.segment_bytes,
             index_events: self.index_events,
+            pace: Pace::default(),
             is_poisoned: false,
         };
         writer.write_head();

@@ -73,6 +73,13 @@ pub(crate) enum Taken {
     Closed,
 }
 
+/// For how many appends the writer waits, and how long at most.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Gathering {
+    pub(crate) appends: usize,
+    pub(crate) moment: Duration,
+}
+
 /// The queue.
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -84,6 +91,8 @@ pub(crate) struct Queue {
 struct State {
     requests: Vec<Request>,
     is_closed: bool,
+    /// The writer is to be woken when so many wait.
+    wanted: usize,
 }
 
 impl Queue {
@@ -110,31 +119,40 @@ impl Queue {
             return None;
         }
         state.requests.push(request);
+        let is_enough = state.wanted <= state.requests.len();
         drop(state);
-        self.ready.notify_one();
+        if is_enough {
+            self.ready.notify_one();
+        }
         Some(answered)
     }
 
-    /// All that waits, or what happens first within the patience.
-    pub(crate) fn take(&self, patience: Option<Duration>) -> Taken {
-        let mut state = self.state();
-        loop {
-            if !state.requests.is_empty() {
-                return Taken::Requests(std::mem::take(&mut state.requests));
+    /// All that waits, once something does, or what else happens within the patience.
+    ///
+    /// Callers that were just answered are often about to append again, and one sync serves all that wait: so the writer gives
+    /// them a moment to gather.
+    pub(crate) fn take(&self, patience: Option<Duration>, gathering: Gathering) -> Taken {
+        let mut state = self.wait(self.state(), 1, patience);
+        if !state.requests.is_empty() && state.requests.len() < gathering.appends && !state.is_closed {
+            state = self.wait(state, gathering.appends, Some(gathering.moment));
+        }
+        match std::mem::take(&mut state.requests) {
+            requests if !requests.is_empty() => Taken::Requests(requests),
+            _ if state.is_closed => Taken::Closed,
+            _ => Taken::Idle,
+        }
+    }
+
+    /// Waits until so many requests wait, the queue is closed or the patience ends.
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, wanted: usize, patience: Option<Duration>) -> MutexGuard<'a, State> {
+        state.wanted = wanted;
+        let is_waiting = |state: &mut State| state.requests.len() < wanted && !state.is_closed;
+        match patience {
+            Some(patience) => {
+                let waited = self.ready.wait_timeout_while(state, patience, is_waiting);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
-            if state.is_closed {
-                return Taken::Closed;
-            }
-            match patience {
-                Some(patience) => {
-                    let (waited, timeout) = self.ready.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
-                    if timeout.timed_out() && waited.requests.is_empty() && !waited.is_closed {
-                        return Taken::Idle;
-                    }
-                    state = waited;
-                }
-                None => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
-            }
+            None => self.ready.wait_while(state, is_waiting).unwrap_or_else(PoisonError::into_inner),
         }
     }
 

@@ -126,18 +126,28 @@ impl View {
         if extents.first().zip(extents.last()).is_some_and(|(first, last)| last.position < first.position) {
             extents.reverse();
         }
-        let mut events = Vec::with_capacity(extents.len());
         let is_near = |a: &Extent, b: &Extent| a.segment == b.segment && a.to <= b.from && b.from - a.to <= GAP_BYTES;
+        let span = |near: &[Extent]| (near[near.len() - 1].to - near[0].from) as usize;
+        // One buffer for all: each event holds on to it by a count, not by a copy.
+        let mut buffer = vec![0; extents.chunk_by(is_near).map(span).sum()];
+        let mut rest = &mut buffer[..];
         for near in extents.chunk_by(is_near) {
-            let (first, last) = (near[0], near[near.len() - 1]);
-            let segment = &self.segments[first.segment];
-            let mut buffer = vec![0; (last.to - first.from) as usize];
-            segment.file.read_at(&mut buffer, first.from).map_err(|error| io_error(format!("cannot read {segment:?}"), error))?;
-            let buffer = Bytes::from(buffer);
+            let (bytes, after) = rest.split_at_mut(span(near));
+            let segment = &self.segments[near[0].segment];
+            let read = segment.file.read_at(bytes, near[0].from);
+            read.map_err(|error| io_error(format!("cannot read {}", segment.name()), error))?;
+            rest = after;
+        }
+        let buffer = Bytes::from(buffer);
+        let mut events = Vec::with_capacity(extents.len());
+        let mut start = 0;
+        for near in extents.chunk_by(is_near) {
             for extent in near {
-                let bytes = &buffer[(extent.from - first.from) as usize..(extent.to - first.from) as usize];
-                events.push(decode(segment, &buffer, bytes, extent.position).ok_or_else(|| self.damage(extent))?);
+                let bytes = &buffer[start + (extent.from - near[0].from) as usize..][..extent.len() as usize];
+                let event = decode(&self.segments[extent.segment], &buffer, bytes, extent.position);
+                events.push(event.ok_or_else(|| self.damage(extent))?);
             }
+            start += span(near);
         }
         Ok(events)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use factum::{AppendError, Appended, Clock, Position, Range, StoreError, StoreErrorKind, StreamName, Timestamp, Version};
 use tokio::sync::oneshot;
@@ -15,7 +15,7 @@ use crate::head::{Head, HeadFile};
 use crate::index::{Active, Resume, Source, TermMap, reading, writing};
 use crate::indexer::IndexWork;
 use crate::log::Log;
-use crate::queue::{Draft, Prepared, Queue, Request, Taken};
+use crate::queue::{Draft, Gathering, Prepared, Queue, Request, Taken};
 use crate::tail::{LastFrame, Tail};
 
 /// A batch takes no more appends after this many bytes.
@@ -37,6 +37,7 @@ pub(crate) struct Writer {
     pub(crate) time_us: i64,
     pub(crate) segment_bytes: u64,
     pub(crate) index_events: u32,
+    pub(crate) pace: Pace,
     /// A write failed: what is on disk is unknown until the store is opened again.
     pub(crate) is_poisoned: bool,
 }
@@ -59,8 +60,11 @@ impl Writer {
         // However this thread ends, nobody waits for it.
         let _closing = CloseOnDrop(Arc::clone(&self.queue));
         loop {
-            match self.queue.take(self.tail.wants_witness().then_some(WITNESS_AFTER)) {
-                Taken::Requests(requests) => self.serve(requests),
+            match self.queue.take(self.tail.wants_witness().then_some(WITNESS_AFTER), self.pace.gathering()) {
+                Taken::Requests(requests) => {
+                    self.pace.taken(requests.len());
+                    self.serve(requests);
+                }
                 Taken::Idle => self.witness(),
                 Taken::Closed => break,
             }
@@ -231,7 +235,9 @@ impl Writer {
     /// Makes a batch durable, publishes it and answers its callers.
     fn commit(&mut self, batch: Batch) {
         let Batch { bytes, last_frame, marks, answers } = batch;
+        let began = Instant::now();
         let written = last_frame.map_or(Ok(()), |last| self.tail.write(&bytes, last));
+        self.pace.written(began.elapsed());
         if let Err(error) = written {
             self.is_poisoned = true;
             let unknown = unknown_outcome(error);
@@ -317,6 +323,32 @@ impl Writer {
         }
         self.freeze(1);
         self.index_work.finish();
+    }
+}
+
+/// How many appends come at a time, and how long a batch takes to become durable.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    last: usize,
+    before: usize,
+    write: Duration,
+}
+
+impl Pace {
+    /// The writer waits at most this part of what a batch took: what it can lose by waiting in vain.
+    const PART: u32 = 8;
+
+    fn taken(&mut self, appends: usize) {
+        self.before = std::mem::replace(&mut self.last, appends);
+    }
+
+    fn written(&mut self, took: Duration) {
+        self.write = took;
+    }
+
+    /// As many as came lately, since they may come again.
+    fn gathering(&self) -> Gathering {
+        Gathering { appends: self.last.max(self.before), moment: self.write / Self::PART }
     }
 }
 
