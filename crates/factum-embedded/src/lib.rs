@@ -58,6 +58,10 @@ mod backup;
 mod options;
 mod store;
 
+// It is broken on purpose.
+#[cfg(feature = "simulation")]
+pub mod simulation;
+
 pub use backup::Backup;
 pub use options::Options;
 pub use receipt::{Receipt, ReceiptError};
