@@ -41,6 +41,14 @@ struct State {
     space: Option<u64>,
     locked: bool,
     hold: Option<Hold>,
+    lies: Lies,
+}
+
+/// What the disk says it did and did not.
+#[derive(Default)]
+struct Lies {
+    syncs: bool,
+    name_syncs: bool,
 }
 
 struct File {
@@ -98,6 +106,15 @@ impl SimulatedDisk {
         states.next().map(|state| state.image).unwrap_or_default()
     }
 
+    /// The same disk, in use after so many operations of its log, as a process finds it whose predecessor was killed there: it sees
+    /// all that was written, and what was not synced still is not.
+    pub fn killed_after(&self, operations: usize) -> Self {
+        let state = self.state();
+        let disk = Self::of(&state.base);
+        state.log[..operations].iter().for_each(|operation| disk.state().perform(operation.clone()));
+        disk
+    }
+
     /// Makes the `nth` operation of the fault's kind from now on fail, counted from 1, among the files whose names end like this.
     pub fn inject(&self, fault: Fault, suffix: &str, nth: u64) {
         self.state().faults.add(fault, suffix, nth);
@@ -111,6 +128,16 @@ impl SimulatedDisk {
     /// The bytes that all files have together.
     pub fn used_space(&self) -> u64 {
         self.state().used_space()
+    }
+
+    /// From now on, does nothing when a file is synced, and says that it did.
+    pub fn lie_about_syncs(&self) {
+        self.state().lies.syncs = true;
+    }
+
+    /// From now on, does nothing when the names are synced, and says that it did.
+    pub fn lie_about_name_syncs(&self) {
+        self.state().lies.name_syncs = true;
     }
 
     /// Makes syncs of the files whose names end like this wait until what is returned is dropped.
@@ -177,7 +204,11 @@ impl Disk for SimulatedDisk {
                 state.set_len(file, 0)?;
                 file
             }
-            None => state.create(name.into()),
+            None => {
+                let file = state.files.len();
+                state.perform(Operation::Create { name: name.into(), file });
+                file
+            }
         };
         Ok(self.file(file))
     }
@@ -189,19 +220,14 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
         let file = state.find(from)?;
-        let (from, to): (Arc<str>, Arc<str>) = (from.into(), to.into());
-        state.names.remove(&from);
-        state.names.insert(Arc::clone(&to), file);
-        state.files[file].name = Arc::clone(&to);
-        state.log.push(Operation::Rename { file, from, to });
+        state.perform(Operation::Rename { file, from: from.into(), to: to.into() });
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
         let file = state.find(name)?;
-        state.names.remove(name);
-        state.log.push(Operation::Remove { name: name.into(), file });
+        state.perform(Operation::Remove { name: name.into(), file });
         Ok(())
     }
 
@@ -210,7 +236,9 @@ impl Disk for SimulatedDisk {
         if state.faults.count(Act::SyncNames, "").is_some() {
             return Err(input_output_error());
         }
-        state.log.push(Operation::SyncNames);
+        if !state.lies.name_syncs {
+            state.log.push(Operation::SyncNames);
+        }
         Ok(())
     }
 }
@@ -220,12 +248,29 @@ impl State {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn create(&mut self, name: Arc<str>) -> FileId {
-        let file = self.files.len();
-        self.files.push(File { name: Arc::clone(&name), bytes: Arc::default() });
-        self.names.insert(Arc::clone(&name), file);
-        self.log.push(Operation::Create { name, file });
-        file
+    /// Does what a logged operation did, and logs it.
+    fn perform(&mut self, operation: Operation) {
+        match &operation {
+            Operation::Create { name, file } => {
+                self.files.push(File { name: Arc::clone(name), bytes: Arc::default() });
+                self.names.insert(Arc::clone(name), *file);
+            }
+            Operation::Write { file, offset, bytes } => {
+                let content = Arc::make_mut(&mut self.files[*file].bytes);
+                let part = *offset as usize..*offset as usize + bytes.len();
+                content.resize(content.len().max(part.end), 0);
+                content[part].copy_from_slice(bytes);
+            }
+            Operation::SetLen { file, len } => Arc::make_mut(&mut self.files[*file].bytes).resize(*len as usize, 0),
+            Operation::Rename { file, from, to } => {
+                self.names.remove(from);
+                self.names.insert(Arc::clone(to), *file);
+                self.files[*file].name = Arc::clone(to);
+            }
+            Operation::Remove { name, .. } => drop(self.names.remove(name)),
+            Operation::Sync { .. } | Operation::SyncFailed { .. } | Operation::SyncNames => {}
+        }
+        self.log.push(operation);
     }
 
     fn used_space(&self) -> u64 {
@@ -247,19 +292,11 @@ impl State {
         let end = offset + bytes.len() as u64;
         let missing = end.saturating_sub(self.files[file].bytes.len() as u64);
         let lacking = (missing - self.space_for(missing)).min(bytes.len() as u64) as usize;
-        self.put(file, offset, &bytes[..bytes.len() - lacking]);
-        if 0 < lacking { Err(io::ErrorKind::StorageFull.into()) } else { result }
-    }
-
-    fn put(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
+        let fits = &bytes[..bytes.len() - lacking];
+        if !fits.is_empty() {
+            self.perform(Operation::Write { file, offset, bytes: Bytes::copy_from_slice(fits) });
         }
-        let content = Arc::make_mut(&mut self.files[file].bytes);
-        let part = offset as usize..offset as usize + bytes.len();
-        content.resize(content.len().max(part.end), 0);
-        content[part].copy_from_slice(bytes);
-        self.log.push(Operation::Write { file, offset, bytes: Bytes::copy_from_slice(bytes) });
+        if 0 < lacking { Err(io::ErrorKind::StorageFull.into()) } else { result }
     }
 
     fn set_len(&mut self, file: FileId, len: u64) -> io::Result<()> {
@@ -267,8 +304,7 @@ impl State {
         if self.space_for(growth) < growth {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        Arc::make_mut(&mut self.files[file].bytes).resize(len as usize, 0);
-        self.log.push(Operation::SetLen { file, len });
+        self.perform(Operation::SetLen { file, len });
         Ok(())
     }
 
@@ -277,7 +313,9 @@ impl State {
             self.log.push(Operation::SyncFailed { file });
             return Err(input_output_error());
         }
-        self.log.push(Operation::Sync { file });
+        if !self.lies.syncs {
+            self.log.push(Operation::Sync { file });
+        }
         Ok(())
     }
 

@@ -190,6 +190,19 @@ fn a_failed_sync_of_names_is_made_up_for_by_the_next() {
 }
 
 #[test]
+fn a_lying_disk_syncs_nothing() {
+    let (disk, file) = disk_with_log();
+    disk.lie_about_syncs();
+    file.write_at(&[2; 512], 0).unwrap();
+    file.sync().unwrap();
+    disk.lie_about_name_syncs();
+    disk.create("new").unwrap();
+    disk.sync_names().unwrap();
+    let durable = disk.durable();
+    assert_eq!((sectors(&durable), durable.file("new")), (vec![1, 1, 1], None));
+}
+
+#[test]
 fn one_writer_at_a_time_has_the_lock() {
     let disk = SimulatedDisk::new();
     let lock = disk.lock().unwrap();
@@ -209,6 +222,18 @@ fn a_held_sync_is_let_go_when_the_hold_is_dropped() {
     drop(held);
     syncing.join().unwrap().unwrap();
     assert_eq!(disk.operations(), before + 1);
+}
+
+#[test]
+fn a_killed_process_leaves_what_was_written_to_be_seen_and_to_be_lost() {
+    let (disk, file) = disk_with_log();
+    let synced = disk.operations();
+    file.write_at(&[2; 512], 0).unwrap();
+    disk.rename("log", "old").unwrap();
+    let next = disk.killed_after(synced + 1);
+    assert_eq!(sectors(&next.image()), [2, 1, 1]);
+    assert_eq!(sectors(&next.durable()), [1, 1, 1]);
+    assert_eq!(disk.killed_after(disk.operations()).image(), disk.image());
 }
 
 #[test]
