@@ -5,6 +5,7 @@ mod check;
 mod workload;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -38,13 +39,22 @@ impl Checked {
     }
 }
 
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [killed, once, twice, thrice] = &self.0;
+        let total = self.total();
+        write!(f, "{total} crash states ({killed:?} after a kill, {once:?} after one crash, {twice:?} after two, {thrice:?} after three)")
+    }
+}
+
 #[test]
 fn a_crash_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_in_part() {
     let checked = Checked::default();
-    if let Some(seed) = seed_to_repeat() {
-        return check_workload(seed, &checked);
-    }
     let start = Instant::now();
+    if let Some(seed) = seed_to_repeat() {
+        check_workload(seed, &checked);
+        return println!("{checked} of workload {seed} in {:.0?}", start.elapsed());
+    }
     let next_seed = AtomicU64::new(1);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, |threads| threads.get()) {
@@ -55,14 +65,7 @@ fn a_crash_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_in_part()
             });
         }
     });
-    let [killed, once, twice, thrice] = &checked.0;
-    println!(
-        "{} crash states ({killed:?} after a kill, {once:?} after one crash, {twice:?} after two, {thrice:?} after three) \
-         of {} workloads in {:.0?}",
-        checked.total(),
-        next_seed.load(Ordering::Relaxed) - 1,
-        start.elapsed()
-    );
+    println!("{checked} of {} workloads in {:.0?}", next_seed.load(Ordering::Relaxed) - 1, start.elapsed());
     assert!(STATES <= checked.total());
 }
 

@@ -214,7 +214,7 @@ pub(crate) fn new_event(random: &mut Random) -> NewEvent {
     let mut event = NewEvent::new(some_stream(random), "Happened", Payload::json(data)).expect("a name");
     event.id = EventId::from(uuid(random));
     event.event_type = some_type(random);
-    event.tags = [0, 1].into_iter().filter(|_| random.once_in(2)).map(|key| some_tag(random, key)).collect();
+    event.tags = [0, 1].into_iter().filter_map(|key| random.once_in(2).then(|| some_tag(random, key))).collect();
     if random.once_in(4) {
         event.metadata = Metadata::default().actor("ann").correlation_id(some_correlation(random)).header("tenant", "eu");
         event.schema = 2;
