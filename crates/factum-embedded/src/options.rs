@@ -1,5 +1,6 @@
 //! Opening a store.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -108,7 +109,7 @@ impl Options {
     /// As [`open`](Self::open).
     pub fn open_on(&self, disk: Arc<dyn Disk>) -> Result<EmbeddedStore, StoreError> {
         let lock = disk.lock().map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => {
+            io::ErrorKind::WouldBlock => {
                 let message = "another process has the store open to write; end it, or open the store to read only";
                 StoreError::new(StoreErrorKind::Locked, message)
             }
@@ -144,7 +145,7 @@ impl Options {
     }
 
     /// Starts the threads of a store.
-    fn start(&self, disk: Arc<dyn Disk>, loaded: Loaded, lock: Box<dyn DiskLock>) -> std::io::Result<EmbeddedStore> {
+    fn start(&self, disk: Arc<dyn Disk>, loaded: Loaded, lock: Box<dyn DiskLock>) -> io::Result<EmbeddedStore> {
         let Loaded { segments, runs, active, seed, place, .. } = loaded;
         let segment = Arc::clone(&segments[segments.len() - 1]);
         let last = Position::new(place.position).previous();
@@ -180,7 +181,11 @@ impl Options {
 fn clean_up(disk: &dyn Disk, listing: &Listing, loaded: &Loaded) -> Result<(), StoreError> {
     let is_used = |name: &String| loaded.runs.iter().any(|run| run.name() == name);
     for name in listing.temporary.iter().chain(listing.runs.iter().filter(|name| !is_used(name))) {
-        disk.remove(name).map_err(|error| io_error(format!("cannot remove {name}, which is of no use any more"), error))?;
+        match disk.remove(name) {
+            // Recovery wrote an index under the temporary name of one that was never finished, and gave it its own.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(|error| io_error(format!("cannot remove {name}, which is of no use any more"), error))?,
+        }
     }
     Ok(())
 }
