@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::admission::{Admission, Verdict};
 use crate::error::io_error;
-use crate::format::{Fields, FrameHeader, Record, aligned};
+use crate::format::{FrameHeader, Record};
 use crate::head::{Head, HeadFile};
 use crate::index::{Active, Resume, Source, TermMap, reading, writing};
 use crate::indexer::IndexWork;
@@ -216,7 +216,7 @@ impl Writer {
             let checksum = Record::seal(record, salt, position, version, self.time_us);
             body_checksum = crc32c::crc32c_append(body_checksum, &checksum.to_le_bytes());
             offsets.push(self.tail.end + at as u64);
-            at += aligned(record.u32_at(0) as usize);
+            at += Record::encoded_len(record);
         }
         let mut header = FrameHeader {
             checksum: 0,

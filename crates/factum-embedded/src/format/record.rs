@@ -10,8 +10,8 @@ use super::{Fields, aligned, array, put};
 
 /// ```text
 /// offset  bytes  field
-///      0      4  length of the record in bytes, without the padding to the next multiple of 8
-///      4      4  CRC-32C of all bytes after this field, padding included, begun with the salt plus the low half of the position
+///      0      4  CRC-32C of all bytes after this field, padding included, begun with the salt plus the low half of the position
+///      4      4  length of the record in bytes, without the padding to the next multiple of 8
 ///      8      8  version of the event in its stream; of a mark, through where
 ///     16      8  time of recording, µs since 1970
 ///     24      2  length of the stream's name; of a mark, of the consumer's
@@ -37,6 +37,8 @@ pub(crate) struct RecordHeader {
     pub(crate) id: Uuid,
 }
 
+const CHECKSUM: usize = 0;
+const LEN: usize = 4;
 const DETAILED: u8 = 1;
 const MARK: u8 = 2;
 
@@ -55,8 +57,8 @@ impl RecordHeader {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..Self::BYTES)?;
         Some(Self {
-            len: bytes.u32_at(0),
-            checksum: bytes.u32_at(4),
+            len: bytes.u32_at(LEN),
+            checksum: bytes.u32_at(CHECKSUM),
             version: bytes.u64_at(8),
             time_us: bytes.u64_at(16).cast_signed(),
             stream_len: bytes.u16_at(24),
@@ -69,7 +71,7 @@ impl RecordHeader {
 }
 
 fn checksum(bytes: &[u8], salt: u32, position: u64) -> u32 {
-    crc32c::crc32c_append(salt.wrapping_add(position as u32), &bytes[8..])
+    crc32c::crc32c_append(salt.wrapping_add(position as u32), &bytes[LEN..])
 }
 
 /// A record whose checksum is right.
@@ -125,18 +127,23 @@ impl<'a> Record<'a> {
 
     fn finish(into: &mut Vec<u8>, start: usize) {
         let len = into.len() - start;
-        put(&mut into[start..], 0, &(len as u32).to_le_bytes());
+        put(&mut into[start..], LEN, &(len as u32).to_le_bytes());
         into.resize(start + aligned(len), 0);
     }
 
     /// Sets what is known only when the record is appended, and its checksum, which is returned.
     pub(crate) fn seal(bytes: &mut [u8], salt: u32, position: u64, version: u64, time_us: i64) -> u32 {
-        let len = aligned(bytes.u32_at(0) as usize);
+        let len = Self::encoded_len(bytes);
         put(bytes, 8, &version.to_le_bytes());
         put(bytes, 16, &time_us.to_le_bytes());
         let checksum = checksum(&bytes[..len], salt, position);
-        put(bytes, 4, &checksum.to_le_bytes());
+        put(bytes, CHECKSUM, &checksum.to_le_bytes());
         checksum
+    }
+
+    /// The length, with the padding, of the record that was encoded at the beginning of the bytes.
+    pub(crate) fn encoded_len(bytes: &[u8]) -> usize {
+        aligned(bytes.u32_at(LEN) as usize)
     }
 
     fn type_at(&self) -> usize {
