@@ -120,6 +120,11 @@ impl SimulatedDisk {
         self.state().faults.add(fault, suffix, nth);
     }
 
+    /// Whether a fault that was injected has not come yet.
+    pub fn has_faults_to_come(&self) -> bool {
+        !self.state().faults.is_empty()
+    }
+
     /// Lets all files have this many bytes together; a write that needs more fails after those that fit.
     pub fn limit_space(&self, bytes: Option<u64>) {
         self.state().space = bytes;

@@ -56,6 +56,10 @@ impl Faults {
         self.0.push(Due { fault, suffix: suffix.to_owned(), countdown: nth.max(1) });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Counts an operation; the fault that befalls it, if any.
     pub(super) fn count(&mut self, act: Act, name: &str) -> Option<Fault> {
         for due in self.0.iter_mut().filter(|due| due.fault.act() == act && name.ends_with(&due.suffix)) {

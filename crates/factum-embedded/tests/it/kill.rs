@@ -132,7 +132,8 @@ struct Known {
 impl Known {
     /// Reads on, and checks that each stream goes on without a gap and that all that was acknowledged is where it was.
     fn check(&mut self, store: &EmbeddedStore, acknowledged: &[Acknowledged]) {
-        let mut expected: HashMap<_, _> = acknowledged.iter().map(|&(writer, version, at)| (at, (stream(writer), version))).collect();
+        let mut expected: HashMap<_, _> =
+            acknowledged.iter().map(|&(writer, version, at)| (at, (stream(writer), version))).collect();
         let mut read = Read::new(Query::all()).range(Range::after(self.head)).limit(10_000);
         loop {
             let page = runtime().block_on(store.read(read.clone())).expect("the store can be read");

@@ -2,8 +2,11 @@
 
 mod backups;
 mod contract;
+mod crash;
 mod derived;
+mod faults;
 mod fixture;
 mod folders;
+mod kill;
 mod read_only;
 mod support;
