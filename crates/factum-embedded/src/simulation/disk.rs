@@ -360,6 +360,10 @@ impl DiskFile for OpenFile {
         self.disk.state().write(self.file, offset, bytes)
     }
 
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.disk.state().set_len(self.file, offset + len)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.disk.state().set_len(self.file, len)
     }

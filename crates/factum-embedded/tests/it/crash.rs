@@ -6,9 +6,11 @@ mod workload;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use factum_embedded::Options;
 use factum_embedded::simulation::{CrashState, Image, Random, SimulatedDisk};
 
 use self::check::{Expectation, Trouble};
@@ -17,7 +19,7 @@ use self::workload::History;
 /// The crash states of a whole run, at least.
 const STATES: usize = 100_000;
 /// The states at one place of a workload's log, at most.
-const STATES_EACH: usize = 12;
+const STATES_EACH: usize = 6;
 /// The crashes one after the other, at most: each comes during what follows the one before.
 const CRASHES: usize = 3;
 /// How many of the states after a crash are crashed again.
@@ -60,7 +62,7 @@ fn a_crash_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_in_part()
     }
     let next_seed = AtomicU64::new(1);
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, |threads| threads.get()) {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while checked.total() < STATES {
                     check_workload(next_seed.fetch_add(1, Ordering::Relaxed), &checked);
@@ -78,27 +80,28 @@ fn seed_to_repeat() -> Option<u64> {
     Some(seed.parse().expect("FACTUM_SEED is a number"))
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be built")
+/// Runs a workload.
+fn run(disk: &SimulatedDisk, seed: u64) -> History {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be built");
+    runtime.block_on(workload::run(disk, seed))
 }
 
 /// Checks every state of one workload; panics with what is wrong.
 fn check_workload(seed: u64, checked: &Checked) {
-    runtime().block_on(async {
-        let disk = SimulatedDisk::new();
-        let history = workload::run(&disk, seed).await;
-        let mut states = States { random: Random::new(!seed), seen: HashSet::new(), checked };
-        for state in disk.crash_states(seed, STATES_EACH) {
-            if let Err(trouble) = states.check(&state, &history).await {
-                report(seed, &disk, state.operations, &format!("{trouble:?}\n{state:?}"));
-            }
+    let disk = SimulatedDisk::new();
+    let history = run(&disk, seed);
+    let (options, random) = (workload::options(seed), Random::new(!seed));
+    let mut states = States { options: &options, history: &history, random, seen: HashSet::new(), checked };
+    for state in disk.crash_states(seed, STATES_EACH) {
+        if let Err(trouble) = states.check(&state) {
+            report(seed, &disk, state.operations, &format!("{trouble:?}\n{state:?}"));
         }
-        for operations in 0..disk.operations() {
-            if let Err(trouble) = states.check_kill(&disk, operations, &history).await {
-                report(seed, &disk, operations, &format!("{trouble:?}, where a process was killed and the power went later"));
-            }
+    }
+    for operations in 0..disk.operations() {
+        if let Err(trouble) = states.check_kill(&disk, operations) {
+            report(seed, &disk, operations, &format!("{trouble:?}, where a process was killed and the power went later"));
         }
-    });
+    }
 }
 
 fn report(seed: u64, disk: &SimulatedDisk, operations: usize, trouble: &str) -> ! {
@@ -114,59 +117,63 @@ fn report(seed: u64, disk: &SimulatedDisk, operations: usize, trouble: &str) -> 
 
 /// Checks the states of one workload, each once.
 struct States<'a> {
+    options: &'a Options,
+    history: &'a History,
     random: Random,
     seen: HashSet<(u128, usize)>,
     checked: &'a Checked,
 }
 
-impl States<'_> {
-    async fn check(&mut self, state: &CrashState, history: &History) -> Result<(), Trouble> {
-        let expected = expectation(history, state.operations);
+impl<'a> States<'a> {
+    /// What the workload allows after so many operations.
+    fn expectation(&self, operations: usize) -> Expectation<'a> {
+        let acknowledged = self.history.iter().rposition(|commit| commit.acknowledged <= operations);
+        let submitted = self.history.iter().rposition(|commit| commit.submitted <= operations);
+        let count = |last: Option<usize>| last.map_or(0, |last| last + 1);
+        Expectation { options: self.options, history: self.history, at_least: count(acknowledged), at_most: count(submitted) }
+    }
+
+    fn check(&mut self, state: &CrashState) -> Result<(), Trouble> {
+        let expected = self.expectation(state.operations);
         if !self.seen.insert((state.image.digest(), expected.at_least)) {
             return Ok(());
         }
         let again = if self.random.once_in(8) { CRASHES } else { 1 };
-        self.check_image(&state.image, expected, 1..=again).await
+        self.check_image(&state.image, expected, 1..=again)
     }
 
     /// Checks what the next process makes of it when one is killed, and then some of the crashes while that one goes on: what it
     /// read may be no less durable than if it had written it itself.
-    async fn check_kill(&mut self, disk: &SimulatedDisk, operations: usize, history: &History) -> Result<(), Trouble> {
-        let disk = disk.killed_after(operations);
-        let recovered = check::check(disk, expectation(history, operations), &mut self.random).await?;
+    fn check_kill(&mut self, disk: &SimulatedDisk, operations: usize) -> Result<(), Trouble> {
+        let recovered = check::check(disk.killed_after(operations), self.expectation(operations), &mut self.random)?;
         self.checked.count(0);
         let states: Vec<_> = recovered.disk.crash_states(self.random.number(), AGAIN).starting_at(recovered.opened).collect();
         for _ in 0..AGAIN {
             let state = self.random.pick(&states);
-            let expected = recovered.expectation(state.operations);
-            self.check_image(&state.image, expected, 1..=1).await?;
+            self.check_image(&state.image, recovered.expectation(self.options, state.operations), 1..=1)?;
         }
         Ok(())
     }
 
     /// Checks an image, and for the second crash on also some of the crashes while it recovers and goes on.
-    async fn check_image(
-        &mut self,
-        image: &Image,
-        expected: Expectation<'_>,
-        crashes: std::ops::RangeInclusive<usize>,
-    ) -> Result<(), Trouble> {
+    fn check_image(&mut self, image: &Image, expected: Expectation<'_>, crashes: RangeInclusive<usize>) -> Result<(), Trouble> {
         let number = *crashes.start();
-        let recovered = check::check(image.disk(), expected, &mut self.random).await?;
+        let recovered = check::check(image.disk(), expected, &mut self.random)?;
         self.checked.count(number);
         if self.random.once_in(4) {
-            let same = Expectation { history: expected.history, at_least: recovered.commits, at_most: recovered.commits };
-            check::check(without_derived(image).disk(), same, &mut self.random).await?;
+            let same = Expectation { at_least: recovered.commits, at_most: recovered.commits, ..expected };
+            check::check(without_derived(image).disk(), same, &mut self.random)?;
             self.checked.count(number);
         }
         if number == *crashes.end() {
             return Ok(());
         }
-        let mut states: Vec<_> = recovered.disk.crash_states(self.random.number(), 3).collect();
-        for _ in 0..AGAIN {
+        let mut states: Vec<_> = recovered.disk.crash_states(self.random.number(), AGAIN).collect();
+        for _ in 0..AGAIN.min(states.len()) {
             let state = states.swap_remove(self.random.below(states.len()));
-            let expected = if state.operations < recovered.opened { expected } else { recovered.expectation(state.operations) };
-            Box::pin(self.check_image(&state.image, expected, number + 1..=*crashes.end())).await?;
+            let is_open = recovered.opened <= state.operations;
+            let expected = if is_open { recovered.expectation(self.options, state.operations) } else { expected };
+            self.check_image(&state.image, expected, number + 1..=*crashes.end())?;
         }
         Ok(())
     }
@@ -178,28 +185,14 @@ fn without_derived(image: &Image) -> Image {
     image
 }
 
-/// What a history allows after so many operations.
-fn expectation(history: &History, operations: usize) -> Expectation<'_> {
-    let acknowledged = history.iter().rposition(|commit| commit.acknowledged <= operations);
-    let submitted = history.iter().rposition(|commit| commit.submitted <= operations);
-    let count = |last: Option<usize>| last.map_or(0, |last| last + 1);
-    Expectation { history, at_least: count(acknowledged), at_most: count(submitted) }
-}
-
-/// What the crash states of a workload on a bad disk look like to the check: the first trouble of each place in the log.
+/// What the check says of the crash states of a workload on a bad disk.
 fn troubles(seed: u64, spoil: impl Fn(&SimulatedDisk)) -> Vec<Trouble> {
-    runtime().block_on(async {
-        let disk = SimulatedDisk::new();
-        spoil(&disk);
-        let history = workload::run(&disk, seed).await;
-        let mut random = Random::new(seed);
-        let mut troubles = Vec::new();
-        for state in disk.crash_states(seed, 4) {
-            let expected = expectation(&history, state.operations);
-            troubles.extend(check::check(state.image.disk(), expected, &mut random).await.err());
-        }
-        troubles
-    })
+    let disk = SimulatedDisk::new();
+    spoil(&disk);
+    let history = run(&disk, seed);
+    let (options, random, checked) = (workload::options(seed), Random::new(seed), Checked::default());
+    let mut states = States { options: &options, history: &history, random, seen: HashSet::new(), checked: &checked };
+    disk.crash_states(seed, 4).filter_map(|state| states.check(&state).err()).collect()
 }
 
 #[test]

@@ -1,19 +1,25 @@
 //! What must hold of a store on whatever a power loss left.
 
 use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use factum::{
     Append, Direction, Expected, Position, Query, Range, Read, ReadStreams, RecordedEvent, Scope, Selector, Store, StreamName,
     Version,
 };
-use factum_embedded::EmbeddedStore;
 use factum_embedded::simulation::{Random, SimulatedDisk};
+use factum_embedded::{EmbeddedStore, Options};
 
 use super::workload::{self, Commit, History};
 
 /// What a log may have after a crash: the first of these commits, so many of them at least and so many at most.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Expectation<'a> {
+    /// How the store is opened.
+    pub(crate) options: &'a Options,
     pub(crate) history: &'a History,
     pub(crate) at_least: usize,
     pub(crate) at_most: usize,
@@ -44,8 +50,30 @@ pub(crate) struct Recovered {
 }
 
 /// Opens the store of a disk, checks all of it, and appends to it.
-pub(crate) async fn check(disk: SimulatedDisk, expected: Expectation<'_>, random: &mut Random) -> Result<Recovered, Trouble> {
-    let store = workload::open(&disk).map_err(|error| Trouble::Refused(format!("{error:?}")))?;
+pub(crate) fn check(disk: SimulatedDisk, expected: Expectation<'_>, random: &mut Random) -> Result<Recovered, Trouble> {
+    block_on(check_store(disk, expected, random))
+}
+
+/// Runs a future on this thread. The store needs no runtime, and without one it does not hop to other threads to read.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+async fn check_store(disk: SimulatedDisk, expected: Expectation<'_>, random: &mut Random) -> Result<Recovered, Trouble> {
+    let store = workload::open(&disk, expected.options).map_err(|error| Trouble::Refused(format!("{error:?}")))?;
     let opened = disk.operations();
     let events = read_all(&store, Read::new(Query::all())).await?;
     let commits = check_events(&events, expected)?;
@@ -62,11 +90,11 @@ pub(crate) async fn check(disk: SimulatedDisk, expected: Expectation<'_>, random
 
 impl Recovered {
     /// What a crash after so many operations of this disk may leave: what was read once is not lost any more.
-    pub(crate) fn expectation(&self, operations: usize) -> Expectation<'_> {
+    pub(crate) fn expectation<'a>(&'a self, options: &'a Options, operations: usize) -> Expectation<'a> {
         let more =
             self.history.last().map_or((false, false), |more| (more.acknowledged <= operations, more.submitted <= operations));
         let with = |more: bool| self.commits + usize::from(more);
-        Expectation { history: &self.history, at_least: with(more.0), at_most: with(more.1) }
+        Expectation { options, history: &self.history, at_least: with(more.0), at_most: with(more.1) }
     }
 }
 

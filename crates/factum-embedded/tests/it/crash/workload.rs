@@ -23,22 +23,29 @@ pub(crate) struct Commit {
 /// The commits of a log, in their order.
 pub(crate) type History = Vec<Arc<Commit>>;
 
-/// Small files, so that there are many of them.
-pub(crate) fn options() -> Options {
-    Options::default().segment_bytes(16 << 10).fill_bytes(4 << 10).index_events(16).index_inline()
+/// How the workload of a seed opens its store: with small files, so that there are many of them.
+pub(crate) fn options(seed: u64) -> Options {
+    let mut random = Random::new(seed);
+    let options = Options::default()
+        .segment_bytes(*random.pick(&[4 << 10, 16 << 10, 16 << 10, 64 << 10]))
+        .fill_bytes(*random.pick(&[0, 1 << 10, 4 << 10, 4 << 10]))
+        .index_events(*random.pick(&[1, 8, 16, 16, 1_000]));
+    // Mostly in the writer's own time, so that a seed repeats what it did.
+    if random.once_in(4) { options } else { options.index_inline() }
 }
 
 /// Opens the store of a disk.
-pub(crate) fn open(disk: &SimulatedDisk) -> Result<EmbeddedStore, factum::StoreError> {
-    options().open_on(Arc::new(disk.clone()))
+pub(crate) fn open(disk: &SimulatedDisk, options: &Options) -> Result<EmbeddedStore, factum::StoreError> {
+    options.open_on(Arc::new(disk.clone()))
 }
 
 /// Runs the workload of a seed on an empty disk.
 pub(crate) async fn run(disk: &SimulatedDisk, seed: u64) -> History {
-    let store = open(disk).expect("an empty disk can be opened");
-    let random = Random::new(seed);
-    let mut run = Run { disk, store, random, history: Vec::new(), versions: HashMap::new(), head: 0, consumed: HashMap::new() };
-    let steps = 40 + run.random.below(40);
+    let options = options(seed);
+    let store = open(disk, &options).expect("an empty disk can be opened");
+    let (history, versions, consumed) = (Vec::new(), HashMap::new(), HashMap::new());
+    let mut run = Run { disk, options, store, random: Random::new(seed), history, versions, head: 0, consumed };
+    let steps = 15 + run.random.below(40);
     for _ in 0..steps {
         run.step().await;
     }
@@ -48,6 +55,7 @@ pub(crate) async fn run(disk: &SimulatedDisk, seed: u64) -> History {
 
 struct Run<'a> {
     disk: &'a SimulatedDisk,
+    options: Options,
     store: EmbeddedStore,
     random: Random,
     history: History,
@@ -78,7 +86,7 @@ impl Run<'_> {
 
     fn reopen(&mut self) {
         self.store.close();
-        self.store = open(self.disk).expect("a closed store can be opened");
+        self.store = open(self.disk, &self.options).expect("a closed store can be opened");
     }
 
     async fn append_one(&mut self) {
@@ -196,7 +204,7 @@ fn to_append_again(event: &RecordedEvent) -> NewEvent {
     NewEvent { id, stream, event_type, schema, tags, metadata, payload }
 }
 
-/// One to five events of up to 3,000 bytes.
+/// One to five events, most of them of up to 3,000 bytes.
 fn new_events(random: &mut Random) -> Vec<NewEvent> {
     let count = if random.once_in(2) { 1 } else { 1 + random.below(5) };
     (0..count).map(|_| new_event(random)).collect()
@@ -204,9 +212,11 @@ fn new_events(random: &mut Random) -> Vec<NewEvent> {
 
 /// An event like those that a workload appends.
 pub(crate) fn new_event(random: &mut Random) -> NewEvent {
-    let bytes = match random.below(4) {
-        0 => random.below(3_001),
-        1 => 0,
+    let bytes = match random.below(100) {
+        // So many that the engine does not write zeros first.
+        0 => 65_000 + random.below(3_000),
+        1..20 => random.below(3_001),
+        20..50 => 0,
         _ => random.below(300),
     };
     // Long runs of zeros are like disk that was never written to.
@@ -214,7 +224,11 @@ pub(crate) fn new_event(random: &mut Random) -> NewEvent {
     let mut event = NewEvent::new(some_stream(random), "Happened", Payload::json(data)).expect("a name");
     event.id = EventId::from(uuid(random));
     event.event_type = some_type(random);
-    event.tags = [0, 1].into_iter().filter_map(|key| random.once_in(2).then(|| some_tag(random, key))).collect();
+    for key in 0..2 {
+        if random.once_in(2) {
+            event.tags.push(some_tag(random, key));
+        }
+    }
     if random.once_in(4) {
         event.metadata = Metadata::default().actor("ann").correlation_id(some_correlation(random)).header("tenant", "eu");
         event.schema = 2;
