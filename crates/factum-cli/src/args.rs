@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use factum::{Category, EventId, EventType, Expected, StreamName, Tag, Timestamp};
 
@@ -20,6 +21,22 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// Reads the arguments; where they make no command, says so and ends the process.
+    pub(crate) fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        // The demo's events could not be taken out again of a store that only the environment names.
+        if matches!(cli.command, Command::Demo) && matches.value_source("dir") != Some(ValueSource::CommandLine) {
+            cli.global.dir = DEMO_DIR.into();
+        }
+        cli
+    }
+}
+
+/// The folder of the demo, unless the arguments name another.
+const DEMO_DIR: &str = "factum-demo";
+
 /// The flags of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Every command")]
@@ -33,8 +50,8 @@ pub(crate) struct Global {
     /// Whether to colour; NO_COLOR is obeyed
     #[arg(long, global = true, value_name = "WHEN", env = "FACTUM_COLOR", default_value = "auto")]
     pub(crate) color: Color,
-    /// Print nothing but data and errors
-    #[arg(short, long, global = true, env = "FACTUM_QUIET", value_parser = FalseyValueParser::new(), conflicts_with = "verbose")]
+    /// Print nothing but data and errors, whatever -v says
+    #[arg(short, long, global = true, env = "FACTUM_QUIET", value_parser = FalseyValueParser::new())]
     pub(crate) quiet: bool,
     /// Print each step on stderr
     #[arg(short, long, global = true, env = "FACTUM_VERBOSE", value_parser = FalseyValueParser::new())]
@@ -88,6 +105,8 @@ pub(crate) enum Command {
     /// Measure this machine: appends to a throw-away store, or reads of this one
     #[command(subcommand)]
     Bench(Bench),
+    /// Run the example bank on a store in ./factum-demo, or in --dir, and say what it does
+    Demo,
     /// Print the script that completes `factum` in a shell
     Completions {
         /// The shell

@@ -31,7 +31,7 @@ impl Console {
 
     /// Prints a step, if the user wants to see each.
     pub(crate) fn detail(&self, text: &str) {
-        if self.verbose {
+        if self.verbose && !self.quiet {
             eprintln!("{text}");
         }
     }

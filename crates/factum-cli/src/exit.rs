@@ -91,7 +91,7 @@ impl Failure {
 }
 
 /// The error and its causes, joined by colons.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let (mut text, mut next) = (error.to_string(), error.source());
     while let Some(cause) = next {
         let message = cause.to_string();

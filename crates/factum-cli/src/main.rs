@@ -21,14 +21,12 @@ mod exit;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::Cli;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let console = Console::new(&cli.global);
     let ended = start().and_then(|runtime| runtime.block_on(command::run(cli, &console)));
     let exit = match ended {

@@ -10,6 +10,7 @@ mod export;
 mod verify;
 mod backup;
 mod bench;
+mod demo;
 mod shell;
 
 use crate::args::{Cli, Command, Format};
@@ -47,6 +48,7 @@ pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args, context),
         Command::Backup(args) => backup::run(&args, context),
         Command::Bench(args) => bench::run(args, context).await,
+        Command::Demo => demo::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
         Command::Man { dir } => shell::man(&dir, &context),
     }

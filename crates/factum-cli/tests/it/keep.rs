@@ -1,4 +1,4 @@
-//! `factum stats`, `verify`, `backup` and `bench`
+//! `factum stats`, `verify`, `backup`, `bench` and `demo`
 
 use serde_json::json;
 
@@ -65,4 +65,29 @@ fn a_benchmark_measures_and_leaves_the_store_alone() {
     assert_eq!(folder.ok(&["read"]), before);
     let left: Vec<_> = std::fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["store"]);
+}
+
+#[test]
+fn the_demo_goes_on_with_its_history_and_touches_no_store_that_only_the_environment_names() {
+    let folder = Folder::new();
+    for _ in 0..2 {
+        let demo = folder.run(&["demo"]);
+        assert!(demo.stderr.contains("factum --dir factum-demo read"), "{demo:?}");
+        assert!(demo.ok().contains("The log is in factum-demo."));
+    }
+    assert!(!folder.path("store").exists());
+    let events = folder.run(&["--dir", "factum-demo", "read", "account-ann"]).values();
+    assert_eq!(member(&events, "actor")[0], "demo");
+    folder.ok(&["--dir", "factum-demo", "verify"]);
+    folder.ok(&["demo", "--dir", "elsewhere"]);
+    assert!(folder.path("elsewhere").exists());
+}
+
+#[test]
+fn the_demo_says_why_it_cannot_go_on() {
+    let folder = Folder::new();
+    folder.ok(&["demo"]);
+    let writer = factum_embedded::open(folder.path("factum-demo")).unwrap();
+    let refused = folder.run(&["demo"]).failed(5, &["hint: "]);
+    drop((writer, refused));
 }

@@ -43,7 +43,8 @@ fn a_flag_has_an_environment_twin_and_wins_over_it() {
     };
     assert!(run("FACTUM_FORMAT", "table", &["read"]).ok().starts_with("position"));
     assert!(run("FACTUM_FORMAT", "table", &["read", "--format", "ndjson"]).ok().starts_with('{'));
-    assert_eq!(run("FACTUM_QUIET", "1", &["read", "--type", "Closed"]).stderr, "");
+    assert_eq!(run("FACTUM_QUIET", "1", &["read", "-v", "--type", "Closed"]).stderr, "");
+    assert_ne!(run("FACTUM_QUIET", "0", &["read", "--type", "Closed"]).stderr, "");
     assert_eq!(run("FACTUM_DIR", "elsewhere", &["read"]).code, 4);
     assert!(run("FACTUM_COLOR", "always", &["read", "--format", "table"]).ok().contains('\u{1b}'));
 }
