@@ -1,3 +1,101 @@
-//! Factum beside its peers.
+//! Factum beside its peers: one table of ratios, from one run.
 
-fn main() {}
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+mod config;
+use config::{Arguments, Config, What};
+mod workload;
+mod stats;
+mod command;
+use command::System;
+mod peer;
+mod measure;
+mod serve;
+mod child;
+mod loaded;
+use loaded::Loaded;
+mod machine;
+mod table;
+use table::Table;
+mod row;
+
+fn main() -> Result<()> {
+    match served() {
+        Some((system, folder)) => serve::serve(system, &folder),
+        None => compare(&Arguments::parse()),
+    }
+}
+
+/// The system that this process is to serve, where the measuring process started it: `serve SYSTEM FOLDER`.
+fn served() -> Option<(System, PathBuf)> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != "serve" {
+        return None;
+    }
+    let name = arguments.next()?;
+    let system = System::ALL.into_iter().find(|system| name == system.name())?;
+    Some((system, arguments.next()?.into()))
+}
+
+fn compare(arguments: &Arguments) -> Result<()> {
+    let config = arguments.config();
+    std::fs::create_dir(&config.folder)
+        .with_context(|| format!("cannot create {}: name a folder that is not there yet", config.folder.display()))?;
+    let mut table = Table::default();
+    let measured = measure(arguments, &config, &mut table);
+    std::fs::remove_dir_all(&config.folder)?;
+    measured?;
+    println!("{}\n", head(&config));
+    println!("{table}");
+    eprintln!("{} goals lost", table.lost());
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, serde_json::to_string_pretty(&table)?)?;
+    }
+    Ok(())
+}
+
+fn measure(arguments: &Arguments, config: &Config, table: &mut Table) -> Result<()> {
+    let mut loaded = Loaded::new(&config.folder);
+    let asks_for = |part| arguments.asks_for(part);
+    if asks_for(What::Append) {
+        row::append::run(config, table)?;
+    }
+    if asks_for(What::Read) {
+        row::read::run(config, &mut loaded, table)?;
+    }
+    if asks_for(What::Stream) {
+        row::stream::run(config, &mut loaded, table)?;
+    }
+    if asks_for(What::Disk) {
+        row::disk::run(config, &mut loaded, table)?;
+    }
+    if asks_for(What::Memory) {
+        row::memory::run(config, &mut loaded, table)?;
+    }
+    if asks_for(What::Dcb) {
+        row::dcb::run(config, &mut loaded, table)?;
+    }
+    if asks_for(What::Open) {
+        row::open::run(config, &mut loaded, table)?;
+    }
+    Ok(())
+}
+
+/// What the table is about, and how to read it.
+fn head(config: &Config) -> String {
+    format!(
+        "Factum {} on {}; UmaDB {}, SQLite {}. Medians of {} rounds of {} s, the systems in turns. In brackets: how many times \
+         as good as the other Factum is, by rates, by p99, or by size. Events of {} bytes of data and 2 tags; each append expects \
+         its stream's version. The limit of N writers is a loop that writes the bytes of N appends and syncs once.",
+        env!("CARGO_PKG_VERSION"),
+        machine::describe(),
+        peer::umadb::VERSION,
+        rusqlite::version(),
+        config.rounds,
+        config.seconds,
+        workload::DATA_BYTES,
+    )
+}

@@ -1,0 +1,126 @@
+//! The process of one system, from the measuring side: each has its own, so that memory, caches and kills are its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Command, Memory, Reply, Sample, System};
+
+/// What a line of an answer begins with; a system may print other lines.
+pub(crate) const ANSWER: &str = "@answer ";
+
+/// A running process that has a system open. Dropping it kills the process.
+pub(crate) struct Child {
+    system: System,
+    process: std::process::Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    opened: Sample,
+}
+
+impl Child {
+    /// Starts the process, and opens the system on the folder, which is created where it is missing.
+    ///
+    /// # Errors
+    /// Where the process does not start or the system does not open.
+    pub(crate) fn start(system: System, folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut process = std::process::Command::new(std::env::current_exe()?)
+            .args(["serve", system.name()])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the process of a system")?;
+        let commands = process.stdin.take().context("no pipe to the process")?;
+        let answers = BufReader::new(process.stdout.take().context("no pipe from the process")?);
+        let mut child = Self { system, process, commands, answers, opened: Sample::default() };
+        child.opened = child.sample_of_answer()?;
+        Ok(child)
+    }
+
+    /// How long the system took to open.
+    pub(crate) fn opened(&self) -> Sample {
+        self.opened
+    }
+
+    /// Has something measured.
+    ///
+    /// # Errors
+    /// What failed in the process.
+    pub(crate) fn measure(&mut self, command: &Command) -> Result<Sample> {
+        self.send(command)?;
+        self.sample_of_answer()
+    }
+
+    /// Asks for the memory of the process.
+    ///
+    /// # Errors
+    /// What failed in the process.
+    pub(crate) fn memory(&mut self) -> Result<Memory> {
+        self.send(&Command::Memory)?;
+        match self.answer()? {
+            Reply::Memory(memory) => Ok(memory),
+            other => bail!("unexpected answer {other:?}"),
+        }
+    }
+
+    /// Closes the system and waits for the end of the process.
+    ///
+    /// # Errors
+    /// What failed in the process.
+    pub(crate) fn close(mut self) -> Result<Sample> {
+        let closed = self.measure(&Command::Close)?;
+        self.process.wait()?;
+        Ok(closed)
+    }
+
+    /// Kills the process, with no chance to close anything.
+    ///
+    /// # Errors
+    /// Where it cannot be killed.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    fn send(&mut self, command: &Command) -> Result<()> {
+        let mut line = serde_json::to_string(command)?;
+        line.push('\n');
+        self.commands.write_all(line.as_bytes()).with_context(|| format!("the process of {:?} has ended", self.system))
+    }
+
+    fn sample_of_answer(&mut self) -> Result<Sample> {
+        match self.answer()? {
+            Reply::Sample(sample) => Ok(sample),
+            other => bail!("unexpected answer {other:?}"),
+        }
+    }
+
+    fn answer(&mut self) -> Result<Reply> {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if self.answers.read_line(&mut line)? == 0 {
+                bail!("the process of {:?} ended without an answer", self.system);
+            }
+            if let Some(answer) = line.strip_prefix(ANSWER) {
+                return match serde_json::from_str(answer)? {
+                    Reply::Failed(error) => bail!("{:?}: {error}", self.system),
+                    reply => Ok(reply),
+                };
+            }
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail where it has ended already, and then there is nothing to do.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
