@@ -93,12 +93,12 @@ struct Served<P: Peer> {
 impl<P: Peer> Served<P> {
     fn obey(&mut self, command: &Command) -> Result<Reply> {
         let peer = Arc::clone(self.peer.as_ref().context("it is closed")?);
-        let sample = match command {
-            &Command::Append { writers, events, seconds } => self.append(&peer, writers, events, seconds)?,
-            &Command::Load { events } => self.load(&peer, DataSet::new(events))?,
-            &Command::ReadAll => self.read_all(&peer)?,
-            &Command::ReadFiles { .. } => bail!("only a bare disk reads files"),
-            &Command::ReadStreams { events, kind, seconds, seed } => {
+        let sample = match *command {
+            Command::Append { writers, events, seconds } => self.append(&peer, writers, events, seconds)?,
+            Command::Load { events } => self.load(&peer, DataSet::new(events))?,
+            Command::ReadAll => self.read_all(&peer)?,
+            Command::ReadFiles { .. } => bail!("only a bare disk reads files"),
+            Command::ReadStreams { events, kind, seconds, seed } => {
                 let set = DataSet::new(events);
                 let read = async |random| {
                     let tally = peer.read_stream(set.long_stream(kind, random)).await?;
@@ -107,14 +107,14 @@ impl<P: Peer> Served<P> {
                 };
                 self.runtime.block_on(measure::calls(seconds, seed, read))?
             }
-            &Command::ReadTagged { events, seconds, seed } => {
+            Command::ReadTagged { events, seconds, seed } => {
                 let set = DataSet::new(events);
                 let read = async |random| peer.read_tagged(set.two_tags(random)).await;
                 self.runtime.block_on(measure::calls(seconds, seed, read))?
             }
-            &Command::Decide { events, seconds, seed } => self.decide(&peer, DataSet::new(events), seconds, seed)?,
-            &Command::Memory => return Ok(Reply::Memory(Memory::now()?)),
-            &Command::Close => self.close(peer)?,
+            Command::Decide { events, seconds, seed } => self.decide(&peer, DataSet::new(events), seconds, seed)?,
+            Command::Memory => return Ok(Reply::Memory(Memory::now()?)),
+            Command::Close => self.close(peer)?,
         };
         Ok(Reply::Sample(sample))
     }

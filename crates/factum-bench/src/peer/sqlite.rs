@@ -23,7 +23,11 @@ const SCHEMA: &str = "
         data BLOB NOT NULL,
         UNIQUE (stream, version)
     ) STRICT;
-    CREATE TABLE IF NOT EXISTS tags (tag TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (tag, position)) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS tags (
+        tag TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (tag, position)
+    ) STRICT, WITHOUT ROWID;
 ";
 const INSERT_EVENT: &str = "INSERT INTO events (id, stream, version, type, tags, data) VALUES (?, ?, ?, ?, ?, ?)";
 const INSERT_TAG: &str = "INSERT INTO tags (tag, position) VALUES (?, ?)";
