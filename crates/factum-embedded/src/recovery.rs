@@ -314,7 +314,7 @@ impl Loaded {
         if !tail.is_empty() || end < self.len {
             segment.file.sync().map_err(failed)?;
         }
-        // A process that was killed may have left the segment under a name that is not durable: what is appended to it would be lost.
+        // A process that was killed may have left the segment under a name that is not durable: appends to it would be lost.
         disk.sync_names().map_err(failed)?;
         segment.publish(end);
         Ok(())

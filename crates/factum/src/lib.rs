@@ -143,3 +143,8 @@ pub use subscription::{Batch, Subscription};
 
 // It is checked.
 pub mod testing;
+
+/// The README's examples are tested like these.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -6,6 +6,9 @@ use std::path::Path;
 use factum::testing::ManualClock;
 use factum::testing::store::{Backend, model};
 use factum_embedded::{EmbeddedStore, Options};
+use proptest::bool::weighted;
+use proptest::collection::vec;
+use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use tempfile::TempDir;
 
 /// Stores in folders that go when the backend goes.
@@ -61,9 +64,16 @@ mod small {
     factum::store_contract!(super::Embedded::small());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn random_operations_agree_with_the_store_in_memory() {
-    for seed in 0..20 {
-        model::check(&Embedded::small(), seed, 300).await;
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    /// A failure is shrunk to the operations that it takes.
+    #[test]
+    fn random_operations_agree_with_the_store_in_memory(seed: u64, kept in vec(weighted(0.9), 200)) {
+        let operations = model::operations(seed, kept.len()).into_iter().zip(kept);
+        let operations: Vec<_> = operations.filter_map(|(operation, is_kept)| is_kept.then_some(operation)).collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let compared = runtime.block_on(model::compare(&Embedded::small(), &operations));
+        prop_assert!(compared.is_ok(), "{}\n{operations:#?}", compared.unwrap_err());
     }
 }
