@@ -61,6 +61,11 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Fills the buffer from an offset on; fails with [`io::ErrorKind::UnexpectedEof`] where the file ends before that.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
+    /// As [`read_at`](Self::read_at), but fails with [`io::ErrorKind::WouldBlock`] where the bytes are not in memory.
+    fn read_cached_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_at(buffer, offset)
+    }
+
     /// Writes all of the bytes at an offset, making the file longer where it must.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 

@@ -19,6 +19,12 @@ pub(crate) fn io_error(what: impl Into<String>, error: io::Error) -> StoreError 
     StoreError::new(kind, format!("{what}; {advice}")).caused_by(error)
 }
 
+/// Whether a read failed only because it would have had to wait for the disk.
+pub(crate) fn would_wait(error: &StoreError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::WouldBlock)
+}
+
 /// Damage, with where it is.
 pub(crate) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, format!("{}; restore the file from a backup", what.into()))

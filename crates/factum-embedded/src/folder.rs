@@ -1,14 +1,14 @@
 //! A folder of the machine's file system, as a disk.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::disk::{Disk, DiskFile, DiskLock};
 
@@ -104,6 +104,17 @@ impl DiskFile for File {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.read_exact_at(buffer, offset)
+    }
+
+    fn read_cached_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let read = rustix::io::preadv2(self, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
+        match read {
+            Ok(len) if len == buffer.len() => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.read_exact_at(buffer, offset),
+            // A part of them is no help; nor is the end of the file, which a read that waits will tell.
+            Ok(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
-//! Nobody needs tokio's runtime but for large reads, which hop to its blocking threads where there is one.
+//! It needs no runtime. Under tokio's, a read that has to wait for the disk waits on a thread for that.
 
 // What a file is.
 pub mod disk;

@@ -15,6 +15,8 @@ const GAP_BYTES: u64 = 4 << 10;
 
 /// A log as it was at one moment.
 pub(crate) struct View {
+    /// Whether reads may wait for the disk.
+    may_wait: bool,
     head: Position,
     segments: std::sync::Arc<Segments>,
     sources: std::sync::Arc<Sources>,
@@ -40,7 +42,12 @@ impl View {
         log.check_open()?;
         // The head first: what is looked at afterwards covers all that it publishes.
         let head = log.head();
-        Ok(Self { head, segments: log.segments(), sources: log.index.sources() })
+        Ok(Self { may_wait: true, head, segments: log.segments(), sources: log.index.sources() })
+    }
+
+    /// The same, but whatever is not in memory fails: see [`would_wait`](crate::error::would_wait).
+    pub(crate) fn cached(self) -> Self {
+        Self { may_wait: false, ..self }
     }
 
     pub(crate) fn page(&self, read: &Read) -> Result<Page, StoreError> {
@@ -134,7 +141,10 @@ impl View {
         for near in extents.chunk_by(is_near) {
             let (bytes, after) = rest.split_at_mut(span(near));
             let segment = &self.segments[near[0].segment];
-            let read = segment.file.read_at(bytes, near[0].from);
+            let read = match self.may_wait {
+                true => segment.file.read_at(bytes, near[0].from),
+                false => segment.file.read_cached_at(bytes, near[0].from),
+            };
             read.map_err(|error| io_error(format!("cannot read {}", segment.name()), error))?;
             rest = after;
         }

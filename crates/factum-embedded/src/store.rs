@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use factum::{
-    Append, AppendError, Appended, ConsumerName, Page, Position, Query, Read, ReadStreams, Scope, Selector, Store, StoreError,
-    StoreErrorKind, StreamsPage,
+    Append, AppendError, Appended, ConsumerName, Page, Position, Read, ReadStreams, Store, StoreError, StoreErrorKind,
+    StreamsPage,
 };
 use uuid::Uuid;
 
 use crate::disk::{Disk, DiskLock};
-use crate::error::closed;
+use crate::error::{closed, would_wait};
 use crate::follower::Follower;
 use crate::index::Term;
 use crate::log::Log;
@@ -84,6 +84,24 @@ impl EmbeddedStore {
     /// back. Blocks until that is done.
     pub fn close(&self) {
         self.open.close();
+    }
+
+    /// Looks at the log: at once where all that it takes is in memory, else where waiting for the disk holds nobody up.
+    async fn look<T, F>(&self, look: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&View) -> Result<T, StoreError> + Send + 'static,
+    {
+        let looked = look(&View::new(&self.open.log)?.cached());
+        match (looked, tokio::runtime::Handle::try_current()) {
+            (Err(error), Ok(runtime)) if would_wait(&error) => {
+                let open = Arc::clone(&self.open);
+                let waited = runtime.spawn_blocking(move || look(&View::new(&open.log)?)).await;
+                waited.unwrap_or_else(|_| Err(closed()))
+            }
+            (Err(error), Err(_)) if would_wait(&error) => look(&View::new(&self.open.log)?),
+            (looked, _) => looked,
+        }
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -177,15 +195,7 @@ impl Store for EmbeddedStore {
 
     async fn read(&self, read: Read) -> Result<Page, StoreError> {
         read.query.check()?;
-        // A look-up is quicker than a hop to another thread; a scan is not.
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if is_scan(&read.query) => {
-                let open = Arc::clone(&self.open);
-                let page = runtime.spawn_blocking(move || View::new(&open.log)?.page(&read)).await;
-                page.unwrap_or_else(|_| Err(closed()))
-            }
-            _ => View::new(&self.open.log)?.page(&read),
-        }
+        self.look(move |view| view.page(&read)).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
@@ -198,16 +208,11 @@ impl Store for EmbeddedStore {
     }
 
     async fn streams(&self, read: ReadStreams) -> Result<StreamsPage, StoreError> {
-        streams(&self.open.log, &read)
+        self.look(move |view| streams(view, &read)).await
     }
 
     async fn consumed(&self, consumer: ConsumerName) -> Result<Position, StoreError> {
         self.open.log.check_open()?;
         Ok(Position::new(self.open.log.index.sources().mark(consumer.as_str()).unwrap_or(0)))
     }
-}
-
-/// Whether a query selects everything, so that its pages are large.
-fn is_scan(query: &Query) -> bool {
-    query.selectors.iter().any(|selector| *selector == Selector::from(Scope::Everything))
 }

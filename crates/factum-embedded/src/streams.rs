@@ -3,14 +3,12 @@
 use factum::{Change, Direction, Query, Range, ReadStreams, RecordedEvent, StoreError, StreamSummary, StreamsPage};
 
 use crate::index::Term;
-use crate::log::Log;
 use crate::reader::View;
 
 /// The most streams that are looked at for a page, whatever few of them it returns.
 const LOOKS_MAX: usize = 10_000;
 
-pub(crate) fn streams(log: &Log, read: &ReadStreams) -> Result<StreamsPage, StoreError> {
-    let view = View::new(log)?;
+pub(crate) fn streams(view: &View, read: &ReadStreams) -> Result<StreamsPage, StoreError> {
     let limit = read.limit.clamp(1, LOOKS_MAX);
     let term = match &read.category {
         Some(category) => Term::BirthsIn(category.as_str()),
@@ -18,7 +16,7 @@ pub(crate) fn streams(log: &Log, read: &ReadStreams) -> Result<StreamsPage, Stor
     };
     let range = Range { after: read.after, through: view.head() };
     let looks = if read.prefix.is_empty() { limit + 1 } else { LOOKS_MAX };
-    let births = view.sources().with_term(log.index.seed.hash(term), range, looks);
+    let births = view.sources().with_term(view.sources().seed.hash(term), range, looks);
     let is_all = births.len() < looks;
     let mut page = StreamsPage { streams: Vec::new(), rest: None };
     let mut looked = read.after;
@@ -30,7 +28,7 @@ pub(crate) fn streams(log: &Log, read: &ReadStreams) -> Result<StreamsPage, Stor
         let first = view.event(birth)?;
         looked = first.position;
         if first.stream.as_str().starts_with(&read.prefix) {
-            page.streams.push(summary(&view, &first)?);
+            page.streams.push(summary(view, &first)?);
         }
     }
     page.rest = (!is_all).then_some(looked);
