@@ -263,7 +263,7 @@ fn resumed(segment: &Segment, resume: Resume, position: u64) -> Option<Place> {
     let frame = FrameHeader::decode(&bytes, segment.header.salt)?;
     let is_it = frame.checksum == resume.checksum
         && resume.frame + frame.frame_len() as u64 == resume.end
-        && frame.first_position + u64::from(frame.events) == position;
+        && frame.first_position.checked_add(u64::from(frame.events)) == Some(position);
     let Resume { end: offset, frame, checksum, time_us, .. } = resume;
     is_it.then_some(Place { offset, frame, checksum, position, synced_to: offset, time_us })
 }

@@ -103,6 +103,8 @@ impl<'a> Frame<'a> {
         let mut records = Vec::with_capacity(count);
         let mut checksum = salt;
         let mut at = FrameHeader::BYTES;
+        // A position that is beyond all numbers is none that was ever given.
+        header.first_position.checked_add(count as u64)?;
         for ordinal in 0..count {
             let record = Record::decode(bytes.get(at..)?, salt, header.first_position + ordinal as u64)?;
             if record.header.is_mark() != (ordinal == usize::from(header.events)) {
