@@ -49,7 +49,7 @@ impl Head {
         bytes
     }
 
-    fn decode(bytes: &[u8; BYTES]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8; BYTES]) -> Option<Self> {
         let is_valid = &bytes[..8] == MAGIC && bytes.u32_at(CHECKSUM) == crc32c::crc32c(&bytes[..CHECKSUM]);
         is_valid.then(|| Self {
             log_id: Uuid::from_bytes(array(bytes, 8)),

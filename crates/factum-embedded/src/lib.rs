@@ -61,6 +61,9 @@ mod store;
 // It is broken on purpose.
 #[cfg(feature = "simulation")]
 pub mod simulation;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use backup::Backup;
 pub use options::Options;

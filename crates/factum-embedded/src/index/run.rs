@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::cursor::{Cursor, SliceCursor};
 use super::postings::Postings;
 use super::{List, Resume, Source};
-use crate::format::{Fields, aligned, array, put};
+use crate::format::{Fields, array, put};
 
 /// What a run's file begins with.
 ///
@@ -186,7 +186,7 @@ impl Run {
     pub(crate) fn open(name: &str, bytes: Bytes) -> Option<Self> {
         let header = RunHeader::decode(&bytes)?;
         let layout = header.layout()?;
-        (layout[SECTIONS] == aligned(bytes.len()) as u64).then(|| Self { header, layout, bytes, name: name.to_owned() })
+        (layout[SECTIONS] == bytes.len() as u64).then(|| Self { header, layout, bytes, name: name.to_owned() })
     }
 
     /// The name of the file.
@@ -228,7 +228,7 @@ impl Run {
 
     fn between(&self, section: usize) -> &[u8] {
         let (from, to) = (self.layout[section] as usize, self.layout[section + 1] as usize);
-        &self.bytes[from..to.min(self.bytes.len())]
+        &self.bytes[from..to]
     }
 
     pub(super) fn section(&self, section: Section) -> &[u8] {
@@ -249,6 +249,12 @@ impl Run {
         let high = self.section(Section::Hashes).u64_at(n * 8);
         let low = self.section(Section::Lists).u64_at(n * LIST_BYTES);
         u128::from(high) << 64 | u128::from(low)
+    }
+
+    /// The hashes of all terms.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn terms(&self) -> impl Iterator<Item = u128> {
+        (0..self.header.terms as usize).map(|n| self.hash(n))
     }
 
     /// The list of the n-th term.

@@ -106,8 +106,8 @@ impl SimulatedDisk {
         states.next().map(|state| state.image).unwrap_or_default()
     }
 
-    /// The same disk, in use after so many operations of its log, as a process finds it whose predecessor was killed there: it sees
-    /// all that was written, and what was not synced still is not.
+    /// The same disk, in use after so many operations of its log, as a process finds it whose predecessor was killed there: it
+    /// sees all that was written, and what was not synced still is not.
     pub fn killed_after(&self, operations: usize) -> Self {
         let state = self.state();
         let disk = Self::of(&state.base);
@@ -115,7 +115,7 @@ impl SimulatedDisk {
         disk
     }
 
-    /// Makes the `nth` operation of the fault's kind from now on fail, counted from 1, among the files whose names end like this.
+    /// Makes the `nth` operation of the fault's kind from now on fail, counted from 1, on files whose names end like this.
     pub fn inject(&self, fault: Fault, suffix: &str, nth: u64) {
         self.state().faults.add(fault, suffix, nth);
     }

@@ -44,11 +44,8 @@ impl Checked {
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [killed, once, twice, thrice] = &self.0;
-        let total = self.total();
-        write!(
-            f,
-            "{total} crash states ({killed:?} after a kill, {once:?} after one crash, {twice:?} after two, {thrice:?} after three)"
-        )
+        write!(f, "{} crash states ({killed:?} after a kill, ", self.total())?;
+        write!(f, "{once:?} after one crash, {twice:?} after two, {thrice:?} after three)")
     }
 }
 
