@@ -87,10 +87,11 @@ fn measure(arguments: &Arguments, config: &Config, table: &mut Table) -> Result<
 /// What the table is about, and how to read it.
 fn head(config: &Config) -> String {
     format!(
-        "Factum {} on {}; UmaDB {}, SQLite {}. Medians of {} rounds of {} s, the systems in turns. In brackets: how many times as \
-         good as the other Factum is, by rates, by p99, or by size. Events of {} bytes of data and 2 tags; each append expects its \
-         stream's version. The limit of appends is a loop that writes the bytes of one append of every writer and syncs once; \
-         the limit of reading is to read Factum's own files and check their bytes. Memory is what no file backs.",
+        "Factum {} on {}; UmaDB {}, SQLite {}. Medians of {} rounds of {} s, the systems in turns. In brackets: how many \
+         times as good as the other Factum is, by rates, by p99, or by size. Events of {} bytes of data and 2 tags; each \
+         append expects its stream's version. The limit of appends is a loop that writes the bytes of one append of every \
+         writer and syncs once; the limit of reading is to read Factum's own files and check their bytes. Memory is what \
+         no file backs.",
         env!("CARGO_PKG_VERSION"),
         machine::describe(),
         peer::umadb::VERSION,

@@ -59,31 +59,46 @@ impl Drop for Follower {
 fn read(disk: &dyn Disk) -> Result<Loaded, StoreError> {
     let patience = Instant::now() + WRITER_OPENS_WITHIN;
     loop {
+        // The head first: what is listed afterwards has the segment that it names.
+        let head = Head::read(disk);
         let listing = Listing::read(disk)?;
-        let is_locked = disk.is_locked().map_err(|error| io_error("cannot see whether there is a writer", error))?;
-        if !is_locked {
-            let loaded = load(disk, &listing, Until::End, None)?;
-            loaded.check(disk)?;
-            loaded.last_segment().publish(loaded.place.offset);
-            return Ok(loaded);
+        let read = match is_locked(disk)? {
+            true => head.map(|head| read_to(disk, &listing, head)),
+            false => Some(read_to_end(disk, &listing)),
+        };
+        match read {
+            // It may be that a writer came, or went, in between.
+            Some(Err(error)) if error.kind() != StoreErrorKind::Corrupt || !is_locked(disk)? => return Err(error),
+            Some(Ok(loaded)) => return Ok(loaded),
+            Some(Err(error)) if patience < Instant::now() => return Err(error),
+            None if patience < Instant::now() => {
+                let message = "a writer is opening the store and has not said how far it is durable; try again later";
+                return Err(StoreError::new(StoreErrorKind::Unavailable, message));
+            }
+            _ => std::thread::sleep(LOOK_EVERY),
         }
-        let log_id = listing.segments.last().map(|&number| open_segment(disk, number)).transpose()?;
-        if let Some(head) = log_id.and_then(|(segment, _)| Head::read(disk, segment.header.log_id)) {
-            let loaded = load(disk, &listing, Until::Head(head), None)?;
-            return match loaded.place.offset == head.end {
-                true => {
-                    loaded.last_segment().publish(head.end);
-                    Ok(loaded)
-                }
-                false => Err(corrupt(format!("{} is damaged at byte {}", loaded.last_segment().name(), loaded.place.offset))),
-            };
-        }
-        if patience < Instant::now() {
-            let message = "a writer is opening the store and has not said how far it is durable; try again later";
-            return Err(StoreError::new(StoreErrorKind::Unavailable, message));
-        }
-        std::thread::sleep(LOOK_EVERY);
     }
+}
+
+fn is_locked(disk: &dyn Disk) -> Result<bool, StoreError> {
+    disk.is_locked().map_err(|error| io_error("cannot see whether there is a writer", error))
+}
+
+fn read_to_end(disk: &dyn Disk, listing: &Listing) -> Result<Loaded, StoreError> {
+    let loaded = load(disk, listing, Until::End, None)?;
+    loaded.check(disk)?;
+    loaded.last_segment().publish(loaded.place.offset);
+    Ok(loaded)
+}
+
+fn read_to(disk: &dyn Disk, listing: &Listing, head: Head) -> Result<Loaded, StoreError> {
+    let loaded = load(disk, listing, Until::Head(head), None)?;
+    let segment = loaded.last_segment();
+    if (segment.header.number, loaded.place.offset) != (head.segment, head.end) {
+        return Err(corrupt(format!("{} is damaged at byte {}", segment.name(), loaded.place.offset)));
+    }
+    segment.publish(head.end);
+    Ok(loaded)
 }
 
 /// The end of what was read so far.
@@ -97,7 +112,7 @@ struct Following {
 impl Following {
     /// Reads on to where the writer says that the log is durable now.
     fn look(&mut self) -> Result<(), StoreError> {
-        let Some(head) = Head::read(&*self.log.disk, self.log.id) else { return Ok(()) };
+        let Some(head) = Head::of(&*self.log.disk, self.log.id) else { return Ok(()) };
         if self.reload_events <= reading(self.log.index.sources().active()).events() {
             self.reload()?;
         }

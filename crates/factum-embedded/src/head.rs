@@ -59,11 +59,16 @@ impl Head {
         })
     }
 
-    /// What the folder's file says of this log; `None` where there is none, or it is damaged.
-    pub(crate) fn read(disk: &dyn Disk, log_id: Uuid) -> Option<Self> {
+    /// What the folder's file says; `None` where there is none, or it is damaged.
+    pub(crate) fn read(disk: &dyn Disk) -> Option<Self> {
         let mut bytes = [0; BYTES];
         disk.open(HEAD).and_then(|file| file.read_at(&mut bytes, 0)).ok()?;
-        Self::decode(&bytes).filter(|head| head.log_id == log_id)
+        Self::decode(&bytes)
+    }
+
+    /// What the folder's file says of this log.
+    pub(crate) fn of(disk: &dyn Disk, log_id: Uuid) -> Option<Self> {
+        Self::read(disk).filter(|head| head.log_id == log_id)
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Options {
     indexes_beside: bool,
 }
 
+/// The index counts offsets in a segment in units of 8 bytes, in 32 bits: this leaves room for one more append of any size.
+const SEGMENT_BYTES_MAX: u64 = 16 << 30;
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -52,10 +55,11 @@ impl Options {
         self
     }
 
-    /// Begins a new segment file before one gets longer than this, in bytes; an append is never split. 256 MiB by default.
+    /// Begins a new segment file before one gets longer than this, in bytes: 256 MiB by default, 16 GiB at most. An append is
+    /// never split.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
-        self.segment_bytes = bytes;
+        self.segment_bytes = bytes.min(SEGMENT_BYTES_MAX);
         self
     }
 

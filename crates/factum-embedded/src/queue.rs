@@ -156,6 +156,12 @@ impl Queue {
         }
     }
 
+    /// Takes no more appends and lets go of those that wait: their callers learn that the outcome is unknown.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        self.state().requests.clear();
+    }
+
     /// Takes no more appends; those that wait are still served.
     pub(crate) fn close(&self) {
         self.state().is_closed = true;

@@ -280,7 +280,7 @@ impl Loaded {
         let (name, number) = (segment.name(), segment.header.number);
         let damaged =
             |at: u64| corrupt(format!("{name} is damaged at byte {end}: what was durable up to byte {at} is not all there"));
-        if let Some(head) = Head::read(disk, segment.header.log_id) {
+        if let Some(head) = Head::of(disk, segment.header.log_id) {
             if number < head.segment {
                 return Err(corrupt(format!("{} is missing", file_name(head.segment))));
             }
@@ -300,7 +300,7 @@ impl Loaded {
         self.check(disk)?;
         let (segment, end) = (self.last_segment(), self.place.offset);
         let failed = |error| io_error(format!("cannot mend {}", segment.name()), error);
-        let head = Head::read(disk, segment.header.log_id).filter(|head| head.segment == segment.header.number);
+        let head = Head::of(disk, segment.header.log_id).filter(|head| head.segment == segment.header.number);
         let synced_to = head.map_or(0, |head| head.end).max(self.synced_to).min(end);
         if end < self.len {
             segment.file.set_len(end).map_err(failed)?;

@@ -28,8 +28,8 @@ impl Segment {
         let file = disk.create(&temporary)?;
         file.write_at(&header.encode(), 0)?;
         file.sync()?;
-        disk.rename(&temporary, &name)?;
-        disk.sync_names()?;
+        // From here on a failure leaves unknown whether there is such a segment, even where it is a full disk's.
+        disk.rename(&temporary, &name).and_then(|()| disk.sync_names()).map_err(io::Error::other)?;
         Ok(Self::new(header, file, SegmentHeader::BYTES as u64))
     }
 

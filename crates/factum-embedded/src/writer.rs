@@ -58,7 +58,7 @@ struct Batch {
 impl Writer {
     pub(crate) fn run(mut self) {
         // However this thread ends, nobody waits for it.
-        let _closing = CloseOnDrop(Arc::clone(&self.queue));
+        let _ending = AbandonOnDrop(Arc::clone(&self.queue));
         loop {
             match self.queue.take(self.tail.wants_witness().then_some(WITNESS_AFTER), self.pace.gathering()) {
                 Taken::Requests(requests) => {
@@ -359,11 +359,11 @@ struct WrittenFrame {
     offsets: Vec<u64>,
 }
 
-struct CloseOnDrop(Arc<Queue>);
+struct AbandonOnDrop(Arc<Queue>);
 
-impl Drop for CloseOnDrop {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.abandon();
     }
 }
 

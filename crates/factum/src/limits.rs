@@ -18,7 +18,7 @@ pub const SELECTORS_MAX: usize = 1_000;
 pub const SELECTOR_TERMS_MAX: usize = 100;
 /// The most events in a page; a read that asks for more gets this many at a time.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
-/// After this many bytes of data a page is full, with at least one event: 4 MiB. It bounds what a slow reader costs.
+/// After this many bytes of data and metadata a page is full, with at least one event: 4 MiB. It bounds what a slow reader costs.
 pub const PAGE_BYTES: usize = 4 << 20;
 
 /// Which limit was passed.

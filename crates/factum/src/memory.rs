@@ -190,7 +190,7 @@ impl Recorded {
         let mut bytes = 0;
         for event in selected.filter(|event| read.query.selects(event)) {
             page.events.push(event.clone());
-            bytes += event.payload.data.len();
+            bytes += event.payload.data.len() + event.metadata.text_bytes();
             if page.events.len() == read.page_limit() || PAGE_BYTES <= bytes {
                 let rest = match read.direction {
                     Direction::Forward => Range { after: event.position, through: read.range.through },
