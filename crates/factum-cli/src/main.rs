@@ -25,6 +25,10 @@ use crate::args::Cli;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 
+/// A page of events is large and short-lived: this allocator reuses its memory, where others give it back each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::read();
     let console = Console::new(&cli.global);

@@ -41,7 +41,8 @@ impl Default for Options {
             clock: Arc::new(SystemClock),
             segment_bytes: 256 << 20,
             fill_bytes: 1 << 20,
-            index_events: 1 << 18,
+            // Just below seven eighths of a power of two, where a hash map doubles.
+            index_events: 7 << 14,
             indexes_beside: true,
         }
     }
@@ -70,7 +71,7 @@ impl Options {
         self
     }
 
-    /// Keeps the index of so many of the newest events in memory before it is written to disk. 262,144 by default.
+    /// Keeps the index of so many of the newest events in memory before it is written to disk. 114,688 by default.
     #[must_use]
     pub fn index_events(mut self, events: u32) -> Self {
         self.index_events = events;

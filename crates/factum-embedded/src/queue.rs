@@ -1,7 +1,7 @@
 //! The queue of appends that wait for the writer: bounded in bytes, drained all at once.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use factum::{AppendError, Appended, Consumed, Expected, NewEvent, StreamName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -11,6 +11,12 @@ use crate::index::{EventTerms, Seed, Term};
 
 /// What the waiting appends may take in memory, in KiB: callers beyond it wait for room.
 const QUEUE_KIB: usize = 256 << 10;
+
+/// What a record usually takes beside its data, in bytes.
+const REST_BYTES_USUALLY: usize = 192;
+
+/// How long the writer stays awake when nothing waits.
+const SPIN: Duration = Duration::from_micros(60);
 
 /// An append that waits for its turn.
 pub(crate) struct Request {
@@ -48,7 +54,7 @@ impl Draft {
         expected: Vec<(StreamName, Expected)>,
         consumed: Option<Consumed>,
     ) -> Self {
-        let mut records = Vec::with_capacity(events.iter().map(|event| event.payload.data.len() + 192).sum());
+        let mut records = Vec::with_capacity(events.iter().map(|event| event.payload.data.len() + REST_BYTES_USUALLY).sum());
         events.iter().for_each(|event| Record::encode(event, &mut records));
         if let Some(Consumed { consumer, .. }) = &consumed {
             Record::encode_mark(consumer.as_str(), &mut records);
@@ -132,6 +138,7 @@ impl Queue {
     /// Callers that were just answered are often about to append again, and one sync serves all that wait: so the writer gives
     /// them a moment to gather.
     pub(crate) fn take(&self, patience: Option<Duration>, gathering: Gathering) -> Taken {
+        self.spin();
         let mut state = self.wait(self.state(), 1, patience);
         if !state.requests.is_empty() && state.requests.len() < gathering.appends && !state.is_closed {
             state = self.wait(state, gathering.appends, Some(gathering.moment));
@@ -140,6 +147,14 @@ impl Queue {
             requests if !requests.is_empty() => Taken::Requests(requests),
             _ if state.is_closed => Taken::Closed,
             _ => Taken::Idle,
+        }
+    }
+
+    /// Looks for a request again and again for a moment: a caller that was just answered is often back before a sleeper wakes up.
+    fn spin(&self) {
+        let began = Instant::now();
+        while began.elapsed() < SPIN && self.state().requests.is_empty() {
+            std::thread::yield_now();
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 use crate::name::name;
 use crate::{Metadata, NameError, Payload, Position, StreamName, Tag, Timestamp, Version};
@@ -16,7 +16,9 @@ impl EventId {
     /// A new id: a UUIDv7 (RFC 9562), so that ids made later sort later.
     #[expect(clippy::new_without_default, reason = "no two of them are the same")]
     pub fn new() -> Self {
-        Self(Uuid::now_v7())
+        // A context a thread: they need not wait for each other, and a thread's ids still rise.
+        thread_local!(static CONTEXT: ContextV7 = const { ContextV7::new() });
+        CONTEXT.with(|context| Self(Uuid::new_v7(uuid::Timestamp::now(context))))
     }
 
     /// The id's UUID.

@@ -47,6 +47,9 @@ impl Seed {
     }
 }
 
+/// The terms that an event usually has beside its stream and its id: category, type, tags, correlation, cause.
+const OTHERS_USUALLY: usize = 6;
+
 /// The terms of one event.
 #[derive(Debug, Clone)]
 pub(crate) struct EventTerms {
@@ -78,13 +81,10 @@ impl EventTerms {
 
     fn new(seed: Seed, stream: &str, uuid: Uuid) -> Self {
         let category = StreamName::category_of(stream);
-        Self {
-            stream: seed.hash(Term::Stream(stream)),
-            id: seed.hash(Term::Id(uuid)),
-            uuid,
-            births_in: seed.hash(Term::BirthsIn(category)),
-            others: vec![seed.hash(Term::Category(category))],
-        }
+        let mut others = Vec::with_capacity(OTHERS_USUALLY);
+        others.push(seed.hash(Term::Category(category)));
+        let births_in = seed.hash(Term::BirthsIn(category));
+        Self { stream: seed.hash(Term::Stream(stream)), id: seed.hash(Term::Id(uuid)), uuid, births_in, others }
     }
 
     fn add<'a>(&mut self, seed: Seed, event_type: &str, tags: impl Iterator<Item = &'a str>) {
