@@ -7,6 +7,8 @@ mod workload;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -54,19 +56,24 @@ fn a_crash_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_in_part()
     let checked = Checked::default();
     let start = Instant::now();
     if let Some(seed) = seed_to_repeat() {
-        check_workload(seed, &checked);
+        check_workload(seed, &checked).unwrap_or_else(|trouble| panic!("{trouble}"));
         return println!("{checked} of workload {seed} in {:.0?}", start.elapsed());
     }
     let next_seed = AtomicU64::new(1);
+    let trouble = OnceLock::new();
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
-                while checked.total() < STATES {
-                    check_workload(next_seed.fetch_add(1, Ordering::Relaxed), &checked);
+                while checked.total() < STATES && trouble.get().is_none() {
+                    let seed = next_seed.fetch_add(1, Ordering::Relaxed);
+                    let _ = check_workload(seed, &checked).map_err(|report| trouble.set(report));
                 }
             });
         }
     });
+    if let Some(trouble) = trouble.get() {
+        panic!("{trouble}");
+    }
     println!("{checked} of {} workloads in {:.0?}", next_seed.load(Ordering::Relaxed) - 1, start.elapsed());
     assert!(STATES <= checked.total());
 }
@@ -83,33 +90,33 @@ fn run(disk: &SimulatedDisk, seed: u64) -> History {
     runtime.block_on(workload::run(disk, seed))
 }
 
-/// Checks every state of one workload; panics with what is wrong.
-fn check_workload(seed: u64, checked: &Checked) {
+/// Checks every state of one workload; reports what is wrong.
+fn check_workload(seed: u64, checked: &Checked) -> Result<(), String> {
     let disk = SimulatedDisk::new();
-    let history = run(&disk, seed);
+    let history = panic::catch_unwind(AssertUnwindSafe(|| run(&disk, seed)))
+        .map_err(|_| report(seed, &disk, disk.operations(), "a panic, which is told of above"))?;
     let (options, random) = (workload::options(seed), Random::new(!seed));
     let mut states = States { options: &options, history: &history, random, seen: HashSet::new(), checked };
     for state in disk.crash_states(seed, STATES_EACH) {
-        if let Err(trouble) = states.check(&state) {
-            report(seed, &disk, state.operations, &format!("{trouble:?}\n{state:?}"));
-        }
+        states.check(&state).map_err(|trouble| report(seed, &disk, state.operations, &format!("{trouble:?}\n{state:?}")))?;
     }
     for operations in 0..disk.operations() {
-        if let Err(trouble) = states.check_kill(&disk, operations) {
-            report(seed, &disk, operations, &format!("{trouble:?}, where a process was killed and the power went later"));
-        }
+        states.check_kill(&disk, operations).map_err(|trouble| {
+            report(seed, &disk, operations, &format!("{trouble:?}, where a process was killed and the power went later"))
+        })?;
     }
+    Ok(())
 }
 
-fn report(seed: u64, disk: &SimulatedDisk, operations: usize, trouble: &str) -> ! {
+fn report(seed: u64, disk: &SimulatedDisk, operations: usize, trouble: &str) -> String {
     let log = disk.log();
     let first = operations.saturating_sub(12);
     let lines: Vec<_> = (first..).zip(&log[first..operations]).map(|(at, line)| format!("  {at}: {line}")).collect();
-    panic!(
+    format!(
         "{trouble}\nthe last operations before it:\n{}\n\
          repeat it with: FACTUM_SEED={seed} cargo test -p factum-embedded --test it crash::a_crash_at_any_moment",
         lines.join("\n")
-    );
+    )
 }
 
 /// Checks the states of one workload, each once.
