@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -175,11 +176,19 @@ pub struct HeldSyncs {
 
 impl HeldSyncs {
     /// Returns when a sync waits.
+    ///
+    /// # Panics
+    /// Where none does within 30 seconds.
     pub fn wait(&self) {
-        let waiting = |state: &mut State| state.hold.as_ref().is_some_and(|hold| hold.waiting == 0);
-        drop(self.disk.shared.held.wait_while(self.disk.state(), waiting));
+        let is_awaited = |state: &mut State| state.hold.as_ref().is_some_and(|hold| hold.waiting == 0);
+        let waited = self.disk.shared.held.wait_timeout_while(self.disk.state(), PATIENCE, is_awaited);
+        let (_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!timeout.timed_out(), "nothing is synced");
     }
 }
+
+/// How long a sync is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Drop for HeldSyncs {
     fn drop(&mut self) {

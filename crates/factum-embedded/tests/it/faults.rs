@@ -88,7 +88,7 @@ async fn a_failed_sync_leaves_the_outcome_unknown_and_ends_all_appending() {
 async fn what_is_read_after_a_failed_sync_and_an_opening_is_durable() {
     let (disk, store) = store_of(10).await;
     disk.inject(Fault::Sync, ".seg", 1);
-    append(&store, 10, 100).await.unwrap_err();
+    append(&store, 10, 3_000).await.unwrap_err();
     store.close();
     let store = opened(&disk);
     let seen = read_all(&store).await.unwrap();

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use factum::{
-    Append, Direction, Expected, Position, Query, Range, Read, ReadStreams, RecordedEvent, Scope, Selector, Store, StreamName,
-    Version,
+    Append, Direction, Expected, NewEvent, Position, Query, Range, Read, ReadStreams, RecordedEvent, Scope, Selector, Store,
+    StreamName, Version,
 };
 use factum_embedded::simulation::{Random, SimulatedDisk};
 use factum_embedded::{EmbeddedStore, Options};
@@ -82,7 +82,8 @@ async fn check_store(disk: SimulatedDisk, expected: Expectation<'_>, random: &mu
     for _ in 0..3 {
         check_query(&store, &events, random).await?;
     }
-    let more = append_one_more(&disk, &store, &events, random).await?;
+    let new = new_events(expected.history.get(commits), random);
+    let more = append_more(&disk, &store, &events, new, random).await?;
     store.close();
     let history = expected.history[..commits].iter().cloned().chain([more.into()]).collect();
     Ok(Recovered { disk, commits, history, opened })
@@ -203,29 +204,49 @@ async fn check_query(store: &EmbeddedStore, events: &[RecordedEvent], random: &m
     if found == expected { Ok(()) } else { Err(Trouble::Derived(format!("{read:?} gives {found:?}, not {expected:?}"))) }
 }
 
-async fn append_one_more(
+/// What to append after a crash: often just as long as the first append that was lost, so that what is left of those that came
+/// after it would follow.
+fn new_events(lost: Option<&Arc<Commit>>, random: &mut Random) -> Vec<NewEvent> {
+    match lost {
+        Some(lost) if !lost.events.is_empty() && !random.once_in(3) => {
+            lost.events.iter().map(|event| workload::of_the_length_of(event, random)).collect()
+        }
+        _ => vec![workload::new_event(random)],
+    }
+}
+
+async fn append_more(
     disk: &SimulatedDisk,
     store: &EmbeddedStore,
     events: &[RecordedEvent],
+    new: Vec<NewEvent>,
     random: &mut Random,
 ) -> Result<Commit, Trouble> {
-    let new = workload::new_event(random);
     let head = Position::new(events.len() as u64);
-    let versions = events.iter().filter(|event| event.stream == new.stream).map(|event| event.version);
-    let version = versions.last().unwrap_or_default();
-    let append = Append::new(vec![new.clone()]).expect(new.stream.clone(), Expected::Exact(version));
+    let version = |stream: &StreamName| {
+        let versions = events.iter().filter(|event| event.stream == *stream).map(|event| event.version);
+        versions.last().unwrap_or_default()
+    };
+    let stream = new[0].stream.clone();
+    let append = Append::new(new.clone()).expect(stream.clone(), Expected::Exact(version(&stream)));
     let submitted = disk.operations();
     let appended = store.append(append.condition(workload::some_query(random), head)).await;
     let appended = appended.map_err(|error| Trouble::Refused(format!("one more append: {error:?}")))?;
     let acknowledged = disk.operations();
     let time = appended.recorded_at.ok_or_else(|| Trouble::Wrong("an append without a time".to_owned()))?;
-    let event = RecordedEvent::record(new, head.next(), version.next(), time);
-    let by_id = Selector::from(Scope::Event(event.id));
-    for query in [Query::from(by_id), Query::stream(event.stream.clone())] {
+    let mut recorded: Vec<RecordedEvent> = Vec::new();
+    for (new, ordinal) in new.into_iter().zip(head.get() + 1..) {
+        let before = recorded.iter().rfind(|event| event.stream == new.stream).map(|event| event.version);
+        let version = before.unwrap_or_else(|| version(&new.stream)).next();
+        recorded.push(RecordedEvent::record(new, Position::new(ordinal), version, time));
+    }
+    let in_stream: Vec<_> = recorded.iter().filter(|event| event.stream == stream).cloned().collect();
+    let by_id = Query::from(Selector::from(Scope::Event(recorded[0].id)));
+    for (query, expected) in [(by_id, &recorded[..1]), (Query::stream(stream), &in_stream), (Query::all(), &recorded)] {
         let found = read_all(store, Read::new(query).range(Range::after(head))).await?;
-        if found != [event.clone()] {
-            return Err(Trouble::Wrong(format!("one more append was {event:?}, read as {found:?}")));
+        if found != expected {
+            return Err(Trouble::Wrong(format!("one more append was {expected:?}, read as {found:?}")));
         }
     }
-    Ok(Commit { events: vec![event], consumed: None, submitted, acknowledged })
+    Ok(Commit { events: recorded, consumed: None, submitted, acknowledged })
 }

@@ -123,7 +123,7 @@ impl Run<'_> {
         let spawn = |append| tokio::spawn(acknowledge(self.disk.clone(), self.store.clone(), append));
         let mut running = vec![spawn(appends.remove(0))];
         let waiting = Arc::clone(&held);
-        tokio::task::spawn_blocking(move || waiting.wait()).await.expect("waiting does not fail");
+        tokio::task::spawn_blocking(move || waiting.wait()).await.expect("the append is synced");
         running.extend(appends.into_iter().map(spawn));
         tokio::task::yield_now().await;
         drop(held);
@@ -233,6 +233,14 @@ pub(crate) fn new_event(random: &mut Random) -> NewEvent {
         event.metadata = Metadata::default().actor("ann").correlation_id(some_correlation(random)).header("tenant", "eu");
         event.schema = 2;
     }
+    event
+}
+
+/// Another event that takes as many bytes on disk as this one.
+pub(crate) fn of_the_length_of(event: &RecordedEvent, random: &mut Random) -> NewEvent {
+    let mut event = to_append_again(event);
+    event.id = EventId::from(uuid(random));
+    event.payload.data = random.bytes(event.payload.data.len()).into();
     event
 }
 
