@@ -189,14 +189,20 @@ struct Loading<'a> {
 
 impl Loading<'_> {
     /// Scans from where the runs end; returns the end of the log and up to where it is known to have been synced.
-    fn scan(&mut self, segments: &[Arc<Segment>], resume: Resume, first: u64, last_len: u64) -> Result<(Place, u64), StoreError> {
+    fn scan(
+        &mut self,
+        segments: &[Arc<Segment>],
+        resume: Resume,
+        first_position: u64,
+        last_len: u64,
+    ) -> Result<(Place, u64), StoreError> {
+        // A run is written when all of its events are durable.
         let beyond = || {
-            corrupt(
-                "the index knows of more events than the segments hold; if you restored older segments, delete the .idx files",
-            )
+            let (first, last) = (segments[0].name(), segments[segments.len() - 1].name());
+            corrupt(format!("{first} to {last} end before event {}, which was durable when it was indexed", first_position - 1))
         };
         let from = segments.iter().position(|segment| segment.header.number == resume.segment).ok_or_else(beyond)?;
-        let mut place = resumed(&segments[from], resume, first).ok_or_else(beyond)?;
+        let mut place = resumed(&segments[from], resume, first_position).ok_or_else(beyond)?;
         for (n, segment) in segments.iter().enumerate().skip(from) {
             let is_last = n + 1 == segments.len();
             if from < n {
