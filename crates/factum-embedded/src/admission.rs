@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use factum::{
-    AppendError, Appended, Conflict, Consumed, Direction, Expected, Position, Range, RecordedEvent, StoreError, StreamName,
-    Version,
-};
+use factum::{AppendError, Appended, Conflict, Consumed, Direction, Expected, Position, Range, StoreError, StreamName, Version};
 
 use crate::log::Log;
 use crate::queue::{Prepared, PreparedCondition, Request};
@@ -93,7 +90,7 @@ impl<'a> Admission<'a> {
             }
             recorded.push(original);
         }
-        Ok(Some(Verdict::Repeat(appended(&recorded))))
+        Ok(Some(Verdict::Repeat(Appended::of(&recorded))))
     }
 
     fn expectations(&self, expected: &[(u128, StreamName, Expected)]) -> Result<(), AppendError> {
@@ -159,18 +156,4 @@ impl PreparedCondition {
 
 fn taken(event: &Prepared, position: u64) -> Verdict {
     Verdict::Refuse(AppendError::IdTaken { id: event.terms.uuid.into(), position: Position::new(position) })
-}
-
-/// What the append of these events was answered with.
-fn appended(events: &[RecordedEvent]) -> Appended {
-    let mut versions: Vec<(StreamName, Version)> = Vec::new();
-    for event in events {
-        match versions.iter_mut().find(|(stream, _)| *stream == event.stream) {
-            Some((_, version)) => *version = event.version,
-            None => versions.push((event.stream.clone(), event.version)),
-        }
-    }
-    let (first, last) = (&events[0], &events[events.len() - 1]);
-    let positions = Range { after: first.position.previous(), through: last.position };
-    Appended { positions, versions, recorded_at: Some(last.recorded_at) }
 }

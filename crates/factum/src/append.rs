@@ -1,9 +1,9 @@
 //! An append: what is to be recorded, and what must hold for it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::limits::{self, LimitError};
-use crate::{ConsumerName, EventId, NewEvent, Position, Query, Range, StoreError, StreamName, Timestamp, Version};
+use crate::{ConsumerName, EventId, NewEvent, Position, Query, Range, RecordedEvent, StoreError, StreamName, Timestamp, Version};
 
 /// Events to record, all of them or none, if every expectation and the condition hold.
 ///
@@ -78,6 +78,27 @@ pub struct Appended {
     pub versions: Vec<(StreamName, Version)>,
     /// When the store recorded it; where it recorded no event, the time of the last one before it.
     pub recorded_at: Option<Timestamp>,
+}
+
+impl Appended {
+    /// What the append of these events, which stand next to each other, was answered with.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn of(events: &[RecordedEvent]) -> Self {
+        let mut versions: Vec<(StreamName, Version)> = Vec::new();
+        let mut places = HashMap::new();
+        for event in events {
+            let place = *places.entry(&event.stream).or_insert(versions.len());
+            match versions.get_mut(place) {
+                Some((_, version)) => *version = event.version,
+                None => versions.push((event.stream.clone(), event.version)),
+            }
+        }
+        let (first, last) = (&events[0], &events[events.len() - 1]);
+        let positions = Range { after: first.position.previous(), through: last.position };
+        Self { positions, versions, recorded_at: Some(last.recorded_at) }
+    }
 }
 
 /// Why an append recorded nothing.

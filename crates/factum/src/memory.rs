@@ -95,10 +95,6 @@ impl Recorded {
         Position::new(self.events.len() as u64)
     }
 
-    fn event(&self, position: Position) -> &RecordedEvent {
-        &self.events[position.previous().get() as usize]
-    }
-
     fn version(&self, stream: &StreamName) -> Version {
         self.versions.get(stream).copied().unwrap_or_default()
     }
@@ -126,18 +122,10 @@ impl Recorded {
 
     /// What the append of the events at these positions is answered with.
     fn appended(&self, positions: Range) -> Appended {
-        let mut versions: Vec<(StreamName, Version)> = Vec::new();
-        let mut places = HashMap::new();
-        for event in &self.events[positions.after.get() as usize..positions.through.get() as usize] {
-            let place = *places.entry(&event.stream).or_insert(versions.len());
-            match versions.get_mut(place) {
-                Some((_, version)) => *version = event.version,
-                None => versions.push((event.stream.clone(), event.version)),
-            }
+        match &self.events[positions.after.get() as usize..positions.through.get() as usize] {
+            [] => Appended { positions, versions: Vec::new(), recorded_at: self.events.last().map(|last| last.recorded_at) },
+            events => Appended::of(events),
         }
-        let last = positions.through;
-        let recorded_at = (Position::START < last).then(|| self.event(last).recorded_at);
-        Appended { positions, versions, recorded_at }
     }
 
     fn check(&self, append: &Append) -> Result<(), AppendError> {
