@@ -8,43 +8,49 @@ use std::path::PathBuf;
 use crate::exit::Failure;
 
 /// Stdout, or a file: until it is complete it has `.part` after its name, and is removed if it never is.
-pub(crate) struct Destination {
-    file: Option<(PathBuf, PathBuf)>,
+/// What is there already and is no plain file, such as a link, a pipe or a device, is written to as it is.
+pub(crate) enum Destination {
+    Stdout,
+    Written { path: PathBuf },
+    Replaced { part: PathBuf, path: PathBuf },
 }
 
 impl Destination {
     /// The file, or stdout where there is none.
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
-        let with_part = |path: PathBuf| {
-            let mut part = OsString::from(&path);
-            part.push(".part");
-            (PathBuf::from(part), path)
-        };
-        Self { file: file.map(with_part) }
+        let Some(path) = file else { return Self::Stdout };
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Self::Written { path };
+        }
+        let mut part = OsString::from(&path);
+        part.push(".part");
+        Self::Replaced { part: part.into(), path }
     }
 
     /// Opens it to be written.
     pub(crate) fn writer(&self) -> Result<Box<dyn Write>, Failure> {
-        let out: Box<dyn Write> = match &self.file {
-            None => Box::new(io::stdout()),
-            Some((part, _)) => Box::new(File::create(part).map_err(|error| Failure::file(part, &error))?),
+        let out: Box<dyn Write> = match self {
+            Self::Stdout => Box::new(io::stdout()),
+            Self::Written { path } | Self::Replaced { part: path, .. } => {
+                Box::new(File::create(path).map_err(|error| Failure::file(path, &error))?)
+            }
         };
         Ok(Box::new(BufWriter::with_capacity(1 << 16, out)))
     }
 
     /// Gives the file its name.
-    pub(crate) fn complete(mut self) -> Result<(), Failure> {
-        match self.file.take() {
-            None => Ok(()),
-            Some((part, path)) => fs::rename(&part, &path).map_err(|error| Failure::file(&path, &error)),
+    pub(crate) fn complete(self) -> Result<(), Failure> {
+        match &self {
+            Self::Stdout | Self::Written { .. } => Ok(()),
+            Self::Replaced { part, path } => fs::rename(part, path).map_err(|error| Failure::file(path, &error)),
         }
     }
 }
 
 impl Drop for Destination {
     fn drop(&mut self) {
-        if let Some((part, _)) = &self.file {
-            // It is the failure before that the user is told of.
+        if let Self::Replaced { part, .. } = self {
+            // It is gone where the file was completed; else it is the failure before that the user is told of.
             let _ = fs::remove_file(part);
         }
     }

@@ -20,6 +20,9 @@ mod progress;
 mod exit;
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::args::Cli;
 use crate::console::Console;
@@ -29,12 +32,14 @@ use crate::exit::{Exit, Failure};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long a command has to clean up after a signal, before the process ends whatever it does.
+const GRACE: Duration = Duration::from_millis(500);
+
 fn main() -> ExitCode {
     let cli = Cli::read();
     let console = Console::new(&cli.global);
-    let ended = start().and_then(|runtime| runtime.block_on(command::run(cli, &console)));
-    let exit = match ended {
-        Ok(()) => Exit::Done,
+    let exit = match run(cli, &console) {
+        Ok(exit) => exit,
         Err(failure) => {
             console.report(&failure);
             failure.exit
@@ -43,34 +48,46 @@ fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// The runtime of the commands. A signal ends the process at once: an append is recorded whole or not at all, whenever that is.
-fn start() -> Result<tokio::runtime::Runtime, Failure> {
+/// Runs the command until it ends or is interrupted: an append is recorded whole or not at all, whenever that is.
+fn run(cli: Cli, console: &Console) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
-    runtime.spawn(async {
-        interrupted().await;
+    let _inside = runtime.enter();
+    let interrupted = CancellationToken::new();
+    let interruption = interruption();
+    let interrupt = interrupted.clone();
+    runtime.spawn(async move {
+        interruption.await;
+        interrupt.cancel();
+        tokio::time::sleep(GRACE).await;
         std::process::exit(Exit::Interrupted as i32);
     });
-    Ok(runtime)
-}
-
-/// Waits for SIGINT or SIGTERM.
-#[cfg(unix)]
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        // Without a handler, a signal ends the process by itself.
-        Err(_) => std::future::pending().await,
+    match runtime.block_on(interrupted.run_until_cancelled(command::run(cli, console))) {
+        Some(ended) => ended.map(|()| Exit::Done),
+        None => Ok(Exit::Interrupted),
     }
 }
 
-/// Waits for Ctrl-C.
+/// SIGINT or SIGTERM, listened for from now on.
+#[cfg(unix)]
+fn interruption() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            // Without a handler, a signal ends the process by itself.
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// Ctrl-C.
 #[cfg(not(unix))]
-async fn interrupted() {
+async fn interruption() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
