@@ -35,25 +35,22 @@ pub(crate) fn backup(log: &Log, to: &Path) -> Result<Backup, StoreError> {
     let runs = log.index.sources().runs.clone();
     let head = log.head();
     let segments = log.segments();
-    let mut bytes = 0;
-    let mut end = 0;
-    for segment in segments.iter() {
-        end = segment.end();
+    // The file that says how far the copy goes comes first: a copy that is cut short is found to be.
+    let ends: Vec<u64> = segments.iter().map(|segment| segment.end()).collect();
+    let (last, end) = (&segments[segments.len() - 1], ends[ends.len() - 1]);
+    let witness = Head { log_id: log.id, segment: last.header.number, end, position: head.get() };
+    let file = folder.create(HEAD).map_err(failed)?;
+    file.write_at(&witness.encode(), 0).and_then(|()| file.sync()).map_err(failed)?;
+    for (segment, end) in segments.iter().zip(&ends) {
         let copy = folder.create(&segment.name()).map_err(failed)?;
-        copy_file(&*segment.file, &*copy, end).map_err(failed)?;
-        bytes += end;
+        copy_file(&*segment.file, &*copy, *end).map_err(failed)?;
     }
     for run in runs {
         let copy = folder.create(run.name()).map_err(failed)?;
         copy.write_at(run.bytes(), 0).and_then(|()| copy.sync()).map_err(failed)?;
     }
-    let last = &segments[segments.len() - 1];
-    let position = head.get();
-    let witness = Head { log_id: log.id, segment: last.header.number, end, position };
-    let file = folder.create(HEAD).map_err(failed)?;
-    file.write_at(&witness.encode(), 0).and_then(|()| file.sync()).map_err(failed)?;
     folder.sync_names().map_err(failed)?;
-    Ok(Backup { segments: segments.len() as u64, bytes, head })
+    Ok(Backup { segments: segments.len() as u64, bytes: ends.iter().sum(), head })
 }
 
 fn copy_file(from: &dyn DiskFile, to: &dyn DiskFile, len: u64) -> std::io::Result<()> {

@@ -37,8 +37,11 @@ impl Follower {
         let (stop, stopped) = channel();
         let follow = move || {
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                // What cannot be read now is tried again; the head stays where it is.
-                let _ = following.look();
+                match following.look() {
+                    Err(error) if error.kind() == StoreErrorKind::Corrupt => return following.log.fail(error),
+                    // What cannot be read now is tried again; the head stays where it is.
+                    _ => {}
+                }
             }
         };
         let thread = std::thread::Builder::new().name("factum-follower".into()).spawn(follow);
@@ -140,6 +143,9 @@ impl Following {
             added.ok_or_else(|| std::io::Error::other("a record is damaged"))
         });
         self.place = reached.map_err(|error| io_error(format!("cannot read {}", segment.name()), error))?;
+        if self.place.offset != to {
+            return Err(corrupt(format!("{} is damaged at byte {}", segment.name(), self.place.offset)));
+        }
         segment.publish(self.place.offset);
         self.log.publish(Position::new(self.place.position).previous());
         Ok(())

@@ -1,7 +1,7 @@
 //! The log: what readers and the writer share of an open store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use factum::{Position, StoreError};
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub(crate) struct Log {
     /// Published: durable, and to be read. What the segments and the index have beyond it is not there yet.
     head: watch::Sender<Position>,
     closed: AtomicBool,
+    /// Why a reader beside a writer can't go on.
+    failure: OnceLock<StoreError>,
 }
 
 impl Log {
@@ -36,6 +38,7 @@ impl Log {
             segments: RwLock::new(Arc::new(segments)),
             head: watch::Sender::new(head),
             closed: AtomicBool::new(false),
+            failure: OnceLock::new(),
         }
     }
 
@@ -62,7 +65,17 @@ impl Log {
     }
 
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {
-        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
+        match self.failure.get() {
+            Some(failure) => Err(failure.clone()),
+            None if self.closed.load(Ordering::Acquire) => Err(closed()),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells readers from now on what went wrong, and wakes those that wait.
+    pub(crate) fn fail(&self, failure: StoreError) {
+        let _ = self.failure.set(failure);
+        self.head.send_modify(|_| {});
     }
 
     /// Refuses readers from now on and wakes those that wait.

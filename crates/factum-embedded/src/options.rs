@@ -113,6 +113,8 @@ impl Options {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_on(&self, disk: Arc<dyn Disk>) -> Result<EmbeddedStore, StoreError> {
+        // A folder of something else is left as it is, without so much as a lock.
+        Listing::read(&*disk)?;
         let lock = disk.lock().map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 let message = "another process has the store open to write; end it, or open the store to read only";
@@ -122,7 +124,7 @@ impl Options {
         })?;
         let mut listing = Listing::read(&*disk)?;
         if listing.segments.is_empty() {
-            self.create(&*disk, &listing)?;
+            self.create(&*disk)?;
             listing = Listing::read(&*disk)?;
         }
         let loaded = load(&*disk, &listing, Until::End, Some(self.index_events))?;
@@ -132,10 +134,7 @@ impl Options {
     }
 
     /// Creates the first segment.
-    fn create(&self, disk: &dyn Disk, listing: &Listing) -> Result<(), StoreError> {
-        if !listing.runs.is_empty() {
-            return Err(crate::error::corrupt("the folder has an index but no segments"));
-        }
+    fn create(&self, disk: &dyn Disk) -> Result<(), StoreError> {
         let header = SegmentHeader {
             log_id: Uuid::new_v4(),
             number: 0,

@@ -50,17 +50,21 @@ impl Listing {
         let names = disk.list().map_err(|error| io_error("cannot list the folder", error))?;
         let mut listing = Self { segments: Vec::new(), runs: Vec::new(), temporary: Vec::new() };
         let mut foreign = None;
+        let mut has_head = false;
         for name in names {
             match file_number(&name) {
                 Some(number) => listing.segments.push(number),
                 None if name.ends_with(".idx") => listing.runs.push(name),
                 None if name.ends_with(".seg.tmp") || name.ends_with(".idx.tmp") => listing.temporary.push(name),
-                None if name == HEAD || name == "LOCK" => {}
+                None if name == HEAD => has_head = true,
+                None if name == "LOCK" => {}
                 None => foreign = Some(name),
             }
         }
         listing.segments.sort_unstable();
+        let is_of_a_store = has_head || !listing.runs.is_empty();
         match foreign {
+            _ if listing.segments.is_empty() && is_of_a_store => Err(corrupt(format!("{} is missing", file_name(0)))),
             Some(name) if listing.segments.is_empty() => {
                 let message =
                     format!("the folder is no event store: it has a file {name}; name an empty folder, or one that is new");

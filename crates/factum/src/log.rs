@@ -44,7 +44,8 @@ impl Log {
 
     /// Records events as they are, each with the log's metadata beside its own.
     ///
-    /// An append whose outcome is unknown is repeated as it is up to [`REPEATS_MAX`] times: no event is recorded twice.
+    /// An append whose outcome is unknown, or that finds the store unavailable, is repeated as it is up to [`REPEATS_MAX`] times:
+    /// no event is recorded twice.
     ///
     /// # Errors
     /// [`AppendError`] says why nothing was recorded, or that it is unknown whether something was.
@@ -52,13 +53,15 @@ impl Log {
         for event in &mut append.events {
             event.metadata = std::mem::take(&mut event.metadata).or(&self.metadata);
         }
-        let mut repeats = 0;
-        loop {
+        let mut unknown = None;
+        for _ in 0..REPEATS_MAX {
             match self.store.append(append.clone()).await {
-                Err(AppendError::Store(error)) if may_repeat(&error) && repeats < REPEATS_MAX => repeats += 1,
-                outcome => return outcome,
+                Err(AppendError::Store(error)) if error.kind() == StoreErrorKind::UnknownOutcome => unknown = Some(error),
+                Err(AppendError::Store(error)) if error.kind() == StoreErrorKind::Unavailable => {}
+                outcome => return known(outcome, unknown),
             }
         }
+        known(self.store.append(append).await, unknown)
     }
 
     /// The events that a read selects, page after page.
@@ -85,8 +88,12 @@ impl Log {
     }
 }
 
-fn may_repeat(error: &StoreError) -> bool {
-    matches!(error.kind(), StoreErrorKind::UnknownOutcome | StoreErrorKind::Unavailable)
+/// What is known after repeats: where an attempt may have been recorded, a store that fails later does not undo that.
+fn known(outcome: Result<Appended, AppendError>, unknown: Option<StoreError>) -> Result<Appended, AppendError> {
+    match (outcome, unknown) {
+        (Err(AppendError::Store(_)), Some(unknown)) => Err(unknown.into()),
+        (outcome, _) => outcome,
+    }
 }
 
 /// The pages of a read, pulled: one is held at a time.

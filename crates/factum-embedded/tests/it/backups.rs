@@ -28,6 +28,10 @@ async fn a_backup_of_a_live_store_opens_as_it_is_and_goes_on() {
     fill_other(&copy).await;
     copy.close();
     verify(&to, None, &mut |_, _| {}).unwrap();
+    // A copy that was cut short says so.
+    let last = files(&to, ".seg").pop().unwrap();
+    std::fs::remove_file(to.join(last)).unwrap();
+    assert_eq!(small().open_read_only(&to).unwrap_err().kind(), StoreErrorKind::Corrupt);
     let error = store.backup(&to).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Invalid, "a backup writes over nothing");
 }

@@ -93,6 +93,20 @@ async fn a_missing_segment_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_lost_all_of_its_segments_is_not_begun_anew() {
+    let folder = filled().await;
+    for name in files(folder.path(), ".seg") {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    refused(folder.path(), StoreErrorKind::Corrupt);
+    for name in files(folder.path(), ".idx") {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let said = refused(folder.path(), StoreErrorKind::Corrupt);
+    assert!(said.contains("00000000.seg is missing"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_format_is_refused_with_advice() {
     let folder = filled().await;
     edit(&folder.path().join(&files(folder.path(), ".seg")[0]), |bytes| bytes[8] = 2);
@@ -106,7 +120,7 @@ fn a_folder_of_something_else_is_refused_and_left_alone() {
     std::fs::write(folder.path().join("holiday.jpg"), b"sun").unwrap();
     let error = factum_embedded::open(folder.path()).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
-    assert!(files(folder.path(), ".seg").is_empty());
+    assert_eq!(files(folder.path(), ""), ["holiday.jpg"]);
     std::fs::write(folder.path().join("00000000.seg"), b"not a segment").unwrap();
     refused(folder.path(), StoreErrorKind::Unsupported);
 }

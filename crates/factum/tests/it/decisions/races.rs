@@ -87,6 +87,17 @@ async fn an_outcome_that_stays_unknown_is_reported_as_such() {
 }
 
 #[tokio::test]
+async fn an_unknown_outcome_stays_unknown_when_the_store_fails_after_it() {
+    for later in [StoreErrorKind::Closed, StoreErrorKind::Full, StoreErrorKind::Unavailable] {
+        let store = Stubborn::default();
+        store.answer([Answer::Recorded(StoreErrorKind::UnknownOutcome)].into_iter().chain([Answer::Lost(later); 100]));
+        let accounts = Log::new(store).repository::<Account>();
+        let error = accounts.decide(&id("1"), |account| account.deposit(5)).await.unwrap_err();
+        assert!(matches!(&error, DecideError::Store(error) if error.kind() == StoreErrorKind::UnknownOutcome), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_failure_that_no_repeat_mends_is_reported_at_once() {
     let store = Stubborn::default();
     store.answer([Answer::Lost(StoreErrorKind::Full)]);
