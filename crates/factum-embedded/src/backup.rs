@@ -40,7 +40,7 @@ pub(crate) fn backup(log: &Log, to: &Path) -> Result<Backup, StoreError> {
     let (last, end) = (&segments[segments.len() - 1], ends[ends.len() - 1]);
     let witness = Head { log_id: log.id, segment: last.header.number, end, position: head.get() };
     let file = folder.create(HEAD).map_err(failed)?;
-    file.write_at(&witness.encode(), 0).and_then(|()| file.sync()).map_err(failed)?;
+    file.write_at(&witness.encode(), 0).and_then(|()| file.sync()).and_then(|()| folder.sync_names()).map_err(failed)?;
     for (segment, end) in segments.iter().zip(&ends) {
         let copy = folder.create(&segment.name()).map_err(failed)?;
         copy_file(&*segment.file, &*copy, *end).map_err(failed)?;

@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
@@ -13,6 +14,8 @@ use rustix::io::{Errno, ReadWriteFlags};
 use crate::disk::{Disk, DiskFile, DiskLock};
 
 const LOCK: &str = "LOCK";
+/// A reader that looks whether there is a writer holds the lock for a moment: it is no other writer before so long.
+const LOOKS_LAST: Duration = Duration::from_millis(100);
 
 /// A folder.
 #[derive(Debug, Clone)]
@@ -41,10 +44,14 @@ impl Folder {
 impl Disk for Folder {
     fn lock(&self) -> io::Result<Box<dyn DiskLock>> {
         let file = OpenOptions::new().create(true).append(true).open(self.path.join(LOCK))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
+        let patience = Instant::now() + LOOKS_LAST;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Box::new(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => std::thread::sleep(LOOKS_LAST / 20),
+                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
     }
 

@@ -33,15 +33,13 @@ impl Follower {
         let Loaded { segments, runs, active, seed, place, .. } = read(&*disk)?;
         let head = Position::new(place.position).previous();
         let log = Arc::new(Log::new(disk, segments, Index::new(seed, runs, active), head));
-        let mut following = Following { log: Arc::clone(&log), place, reload_events: index_events.saturating_mul(2) };
+        let reload_step = index_events.saturating_mul(2);
+        let mut following = Following { log: Arc::clone(&log), place, reload_events: reload_step, reload_step };
         let (stop, stopped) = channel();
         let follow = move || {
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                match following.look() {
-                    Err(error) if error.kind() == StoreErrorKind::Corrupt => return following.log.fail(error),
-                    // What cannot be read now is tried again; the head stays where it is.
-                    _ => {}
-                }
+                // What cannot be read now is tried again; what is damaged is told to readers.
+                let _ = following.look();
             }
         };
         let thread = std::thread::Builder::new().name("factum-follower".into()).spawn(follow);
@@ -65,14 +63,18 @@ fn read(disk: &dyn Disk) -> Result<Loaded, StoreError> {
         // The head first: what is listed afterwards has the segment that it names.
         let head = Head::read(disk);
         let listing = Listing::read(disk)?;
-        let read = match is_locked(disk)? {
+        let was_locked = is_locked(disk)?;
+        let read = match was_locked {
             true => head.map(|head| read_to(disk, &listing, head)),
             false => Some(read_to_end(disk, &listing)),
         };
         match read {
             // It may be that a writer came, or went, in between.
-            Some(Err(error)) if error.kind() != StoreErrorKind::Corrupt || !is_locked(disk)? => return Err(error),
-            Some(Ok(loaded)) => return Ok(loaded),
+            Some(Err(error)) if error.kind() != StoreErrorKind::Corrupt || is_settled(disk, head, was_locked)? => {
+                return Err(error);
+            }
+            // Where a writer came in between, it may not have made durable yet what was read.
+            Some(Ok(loaded)) if was_locked || !is_locked(disk)? => return Ok(loaded),
             Some(Err(error)) if patience < Instant::now() => return Err(error),
             None if patience < Instant::now() => {
                 let message = "a writer is opening the store and has not said how far it is durable; try again later";
@@ -81,6 +83,11 @@ fn read(disk: &dyn Disk) -> Result<Loaded, StoreError> {
             _ => std::thread::sleep(LOOK_EVERY),
         }
     }
+}
+
+/// Whether nobody has written to the folder since it was looked at.
+fn is_settled(disk: &dyn Disk, head: Option<Head>, was_locked: bool) -> Result<bool, StoreError> {
+    Ok(Head::read(disk) == head && is_locked(disk)? == was_locked)
 }
 
 fn is_locked(disk: &dyn Disk) -> Result<bool, StoreError> {
@@ -108,8 +115,10 @@ fn read_to(disk: &dyn Disk, listing: &Listing, head: Head) -> Result<Loaded, Sto
 struct Following {
     log: Arc<Log>,
     place: Place,
-    /// With so many events indexed in memory, the writer has better indexes on disk.
+    /// With so many events indexed in memory, the writer is likely to have better indexes on disk.
     reload_events: u32,
+    /// So many more, after each time.
+    reload_step: u32,
 }
 
 impl Following {
@@ -138,22 +147,32 @@ impl Following {
     fn read_on(&mut self, segment: &Segment, to: u64) -> Result<(), StoreError> {
         let sources = self.log.index.sources();
         let seed = self.log.index.seed;
-        let reached = scan(segment, to, self.place, |offset, frame, _| {
+        let mut is_damaged = false;
+        let place = &mut self.place;
+        let scanned = scan(segment, to, *place, |offset, frame, after| {
             let added = writing(sources.active()).add_frame(seed, segment.header.number, offset, frame);
+            is_damaged = added.is_none();
+            // Frame by frame: what is indexed is not read again, whatever happens to the next one.
+            *place = after;
             added.ok_or_else(|| std::io::Error::other("a record is damaged"))
         });
-        self.place = reached.map_err(|error| io_error(format!("cannot read {}", segment.name()), error))?;
-        if self.place.offset != to {
-            return Err(corrupt(format!("{} is damaged at byte {}", segment.name(), self.place.offset)));
+        if is_damaged || (scanned.is_ok() && place.offset != to) {
+            let damage = corrupt(format!("{} is damaged at byte {}", segment.name(), place.offset));
+            self.log.fail(damage.clone());
+            return Err(damage);
         }
-        segment.publish(self.place.offset);
-        self.log.publish(Position::new(self.place.position).previous());
-        Ok(())
+        segment.publish(place.offset);
+        self.log.publish(Position::new(place.position).previous());
+        scanned.map(drop).map_err(|error| io_error(format!("cannot read {}", segment.name()), error))
     }
 
     /// Takes over the indexes that the writer has written since.
     fn reload(&mut self) -> Result<(), StoreError> {
         let Loaded { segments, runs, active, place, .. } = read(&*self.log.disk)?;
+        self.reload_events = active.events().saturating_add(self.reload_step);
+        if place.position < self.place.position {
+            return Ok(());
+        }
         let actives = vec![Arc::new(RwLock::new(active))];
         self.log.replace_segments(segments);
         self.log.index.change(|sources| *sources = Sources { seed: sources.seed, runs, actives });

@@ -32,6 +32,9 @@ pub struct Options {
     indexes_beside: bool,
 }
 
+/// A run has room for twice as many.
+const INDEX_EVENTS_MAX: u32 = 1 << 24;
+
 /// The index counts offsets in a segment in units of 8 bytes, in 32 bits: this leaves room for one more append of any size.
 const SEGMENT_BYTES_MAX: u64 = 16 << 30;
 
@@ -74,7 +77,7 @@ impl Options {
     /// Keeps the index of so many of the newest events in memory before it is written to disk. 114,688 by default.
     #[must_use]
     pub fn index_events(mut self, events: u32) -> Self {
-        self.index_events = events;
+        self.index_events = events.clamp(1, INDEX_EVENTS_MAX);
         self
     }
 

@@ -13,6 +13,11 @@ use crate::segment::Segment;
 /// Records that are at most this far from each other are read in one go, in bytes.
 const GAP_BYTES: u64 = 4 << 10;
 
+/// Between a record and the next there may be frames without events, so one that seems longer than this is asked for its length.
+const LONG_BYTES: u64 = 64 << 10;
+/// The bytes of a record up to the end of its length.
+const RECORD_LEN_END: usize = 8;
+
 /// A log as it was at one moment.
 pub(crate) struct View {
     /// Whether reads may wait for the disk.
@@ -124,6 +129,10 @@ impl View {
             None => self.sources.place(position + 1).map(|place| place.offset),
         };
         let to = next.unwrap_or_else(|| self.segments[segment].end());
+        let to = match to.checked_sub(offset) {
+            Some(len) if LONG_BYTES < len => to.min(offset + self.record_len(&self.segments[segment], offset)?),
+            _ => to,
+        };
         let extent = Extent { position, segment, from: offset, to };
         if to <= offset { Err(self.damage(&extent)) } else { Ok(extent) }
     }
@@ -141,11 +150,7 @@ impl View {
         for near in extents.chunk_by(is_near) {
             let (bytes, after) = rest.split_at_mut(span(near));
             let segment = &self.segments[near[0].segment];
-            let read = match self.may_wait {
-                true => segment.file.read_at(bytes, near[0].from),
-                false => segment.file.read_cached_at(bytes, near[0].from),
-            };
-            read.map_err(|error| io_error(format!("cannot read {}", segment.name()), error))?;
+            self.read(segment, bytes, near[0].from)?;
             rest = after;
         }
         let buffer = Bytes::from(buffer);
@@ -160,6 +165,21 @@ impl View {
             start += span(near);
         }
         Ok(events)
+    }
+
+    /// How long the record at an offset says that it is, in bytes.
+    fn record_len(&self, segment: &Segment, offset: u64) -> Result<u64, StoreError> {
+        let mut bytes = [0; RECORD_LEN_END];
+        self.read(segment, &mut bytes, offset)?;
+        Ok(Record::encoded_len(&bytes) as u64)
+    }
+
+    fn read(&self, segment: &Segment, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        let read = match self.may_wait {
+            true => segment.file.read_at(bytes, offset),
+            false => segment.file.read_cached_at(bytes, offset),
+        };
+        read.map_err(|error| io_error(format!("cannot read {}", segment.name()), error))
     }
 
     fn damage(&self, extent: &Extent) -> StoreError {

@@ -150,9 +150,13 @@ impl Open {
         match &self.role {
             Role::Writer { queue, running } => {
                 queue.close();
-                let running = running.lock().unwrap_or_else(PoisonError::into_inner).take();
-                // A writer that panicked has ended all the same.
-                running.map(|Running { thread, _lock }| thread.join());
+                // Held to the end, so that whoever closes at the same time waits as well.
+                let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(Running { thread, _lock }) = running.take() {
+                    // A writer that panicked has ended all the same.
+                    let _ = thread.join();
+                }
+                drop(running);
             }
             Role::Reader { follower } => drop(follower.lock().unwrap_or_else(PoisonError::into_inner).take()),
         }

@@ -1,6 +1,6 @@
 //! Listing streams: by the births that the index keeps, in the order of their first events.
 
-use factum::{Change, Direction, Query, Range, ReadStreams, RecordedEvent, StoreError, StreamSummary, StreamsPage};
+use factum::{Change, Direction, Query, Range, ReadStreams, RecordedEvent, StoreError, StreamName, StreamSummary, StreamsPage};
 
 use crate::index::Term;
 use crate::reader::View;
@@ -38,5 +38,7 @@ pub(crate) fn streams(view: &View, read: &ReadStreams) -> Result<StreamsPage, St
 fn summary(view: &View, first: &RecordedEvent) -> Result<StreamSummary, StoreError> {
     let last = view.places(&Query::stream(first.stream.clone()), Range::through(view.head()), Direction::Backward, 1);
     let last = last.first().map_or_else(|| Ok(first.clone()), |place| view.event(*place))?;
-    Ok(StreamSummary { name: first.stream.clone(), version: last.version, first: first.into(), last: Change::from(&last) })
+    // A name of its own: the event's holds on to all that was read with it.
+    let name = StreamName::new(first.stream.as_str().to_owned()).unwrap_or_else(|_| first.stream.clone());
+    Ok(StreamSummary { name, version: last.version, first: first.into(), last: Change::from(&last) })
 }

@@ -69,7 +69,8 @@ impl Tail {
 
     /// Makes room for a batch of this many bytes. Where there is none, nothing has changed.
     pub(crate) fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        let needed = self.end + bytes;
+        // And for the witness that follows.
+        let needed = self.end + bytes + FrameHeader::BYTES as u64;
         if needed <= self.frontier {
             return Ok(());
         }
@@ -143,7 +144,8 @@ impl Tail {
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         self.segment.file.set_len(self.end)?;
         self.frontier = self.end;
-        self.sync()
+        // After a failed sync it is unknown what is on disk, even where the failure is that of a full disk.
+        self.sync().map_err(io::Error::other)
     }
 
     /// Begins the next segment, whose first event has this position. The one before must be sealed.

@@ -60,7 +60,8 @@ impl Writer {
         // However this thread ends, nobody waits for it.
         let _ending = AbandonOnDrop(Arc::clone(&self.queue));
         loop {
-            match self.queue.take(self.tail.wants_witness().then_some(WITNESS_AFTER), self.pace.gathering()) {
+            let wants_witness = !self.is_poisoned && self.tail.wants_witness();
+            match self.queue.take(wants_witness.then_some(WITNESS_AFTER), self.pace.gathering()) {
                 Taken::Requests(requests) => {
                     self.pace.taken(requests.len());
                     self.serve(requests);
@@ -102,6 +103,8 @@ impl Writer {
             let answer = match verdict {
                 Verdict::Record if self.is_poisoned => Err(poisoned().into()),
                 Verdict::Record => Ok(self.record(&request.draft, &mut batch)),
+                // The refusal may rest on what was not made durable.
+                Verdict::Refuse(_) if self.is_poisoned => Err(poisoned().into()),
                 Verdict::Refuse(error) => Err(error),
                 Verdict::Repeat(appended) => Ok(appended),
                 // What it waited for failed to become durable.
@@ -337,6 +340,8 @@ pub(crate) struct Pace {
 impl Pace {
     /// The writer waits at most this part of what a batch took: what it can lose by waiting in vain.
     const PART: u32 = 8;
+    /// And never longer than this.
+    const MOST: Duration = Duration::from_millis(1);
 
     fn taken(&mut self, appends: usize) {
         self.before = std::mem::replace(&mut self.last, appends);
@@ -348,7 +353,7 @@ impl Pace {
 
     /// As many as came lately, since they may come again.
     fn gathering(&self) -> Gathering {
-        Gathering { appends: self.last.max(self.before), moment: self.write / Self::PART }
+        Gathering { appends: self.last.max(self.before), moment: (self.write / Self::PART).min(Self::MOST) }
     }
 }
 

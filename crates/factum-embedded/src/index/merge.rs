@@ -12,6 +12,10 @@ use crate::disk::Disk;
 
 /// Writes the run of all the events of some runs, which follow each other; returns its name.
 pub(crate) fn merge(disk: &dyn Disk, runs: &[Arc<Run>]) -> io::Result<String> {
+    // A merged run would have a right checksum over whatever had decayed before.
+    if let Some(damaged) = runs.iter().find(|run| !run.verify()) {
+        return Err(io::Error::other(format!("the index run {} is damaged", damaged.name())));
+    }
     let (first, last) = (runs[0].header(), runs[runs.len() - 1].header());
     let ranges = runs.iter().map(|run| run.header()).filter(|header| 0 < header.events).map(|header| header.id_range);
     let plan = Plan {
