@@ -31,8 +31,6 @@ pub(crate) struct Loaded {
     pub(crate) seed: Seed,
     /// The end of the log, in the last segment.
     pub(crate) place: Place,
-    /// Up to where the last segment is known to have been synced.
-    pub(crate) synced_to: u64,
     /// How long the last segment's file is.
     pub(crate) len: u64,
 }
@@ -91,9 +89,9 @@ pub(crate) fn load(disk: &dyn Disk, listing: &Listing, until: Until, flush_event
     };
     let mut loading =
         Loading { disk, log_id: header.log_id, active: Active::new(first, seed, resume), seed, runs: &mut runs, flush_events };
-    let (place, synced_to) = loading.scan(&segments, resume, first, len)?;
+    let place = loading.scan(&segments, resume, first, len)?;
     let active = loading.active;
-    Ok(Loaded { segments, runs, active, seed, place, synced_to, len })
+    Ok(Loaded { segments, runs, active, seed, place, len })
 }
 
 /// Opens the segments, each joined to the one before; and the length of the last.
@@ -192,14 +190,14 @@ struct Loading<'a> {
 }
 
 impl Loading<'_> {
-    /// Scans from where the runs end; returns the end of the log and up to where it is known to have been synced.
+    /// Scans from where the runs end; returns the end of the log.
     fn scan(
         &mut self,
         segments: &[Arc<Segment>],
         resume: Resume,
         first_position: u64,
         last_len: u64,
-    ) -> Result<(Place, u64), StoreError> {
+    ) -> Result<Place, StoreError> {
         // A run is written when all of its events are durable.
         let beyond = || {
             let (first, last) = (segments[0].name(), segments[segments.len() - 1].name());
@@ -223,7 +221,7 @@ impl Loading<'_> {
             }
             place = Place { synced_to: reached.synced_to.max(place.synced_to), ..reached };
         }
-        Ok((place, place.synced_to))
+        Ok(place)
     }
 
     fn segment(&mut self, segment: &Segment, len: u64, place: Place, is_last: bool) -> Result<Place, StoreError> {
@@ -311,7 +309,7 @@ impl Loaded {
         let (segment, end) = (self.last_segment(), self.place.offset);
         let failed = |error| io_error(format!("cannot mend {}", segment.name()), error);
         let head = Head::of(disk, segment.header.log_id).filter(|head| head.segment == segment.header.number);
-        let synced_to = head.map_or(0, |head| head.end).max(self.synced_to).min(end);
+        let synced_to = head.map_or(0, |head| head.end).max(self.place.synced_to).min(end);
         if end < self.len {
             segment.file.set_len(end).map_err(failed)?;
         }

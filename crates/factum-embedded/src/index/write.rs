@@ -129,7 +129,7 @@ impl<'a> RunWriter<'a> {
     }
 
     /// Makes the run durable, gives it its name and returns that.
-    pub(super) fn finish(mut self) -> io::Result<String> {
+    pub(super) fn finish(self) -> io::Result<String> {
         let mut header = self.plan.header(self.marks.len(), self.postings.len);
         let layout = header.layout().ok_or_else(|| io::Error::other("too many terms for one run"))?;
         let mut buckets = SectionWriter::new(&self.file, layout[Section::Buckets as usize]);
@@ -148,7 +148,6 @@ impl<'a> RunWriter<'a> {
         self.file.sync()?;
         self.disk.rename(&temporary(&self.name), &self.name)?;
         self.disk.sync_names()?;
-        self.encoded.clear();
         Ok(self.name)
     }
 }

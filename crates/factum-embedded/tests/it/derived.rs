@@ -50,6 +50,24 @@ async fn a_damaged_index_file_is_made_again() {
     store.append(factum::Append::new(vec![event("a-1", 0)])).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bit_that_decayed_in_an_index_is_not_merged_into_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = small().open(folder.path()).unwrap();
+    fill(&store, 32).await;
+    store.close();
+    let path = folder.path().join(&files(folder.path(), ".idx")[0]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Behind the header and the offsets: an id.
+    bytes[256 + 32 * 4 + 8] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let store = small().open(folder.path()).unwrap();
+    fill(&store, 400).await;
+    store.close();
+    let error = factum_embedded::verify(folder.path(), None, &mut |_, _| {}).unwrap_err();
+    assert!(error.to_string().contains(".idx is damaged"), "{error}");
+}
+
 async fn streams(store: &factum_embedded::EmbeddedStore) -> Vec<factum::StreamSummary> {
     store.streams(ReadStreams { limit: 100, ..ReadStreams::default() }).await.unwrap().streams
 }
