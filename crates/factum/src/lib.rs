@@ -140,6 +140,14 @@ pub use memory::MemoryStore;
 // It is read.
 mod subscription;
 pub use subscription::{Batch, Subscription};
+mod backoff;
+pub use backoff::{Backoff, HandlerError};
+mod event_set;
+pub use event_set::{EventSet, TypedEvent};
+mod projection;
+pub use projection::{MemoryDb, MemoryTx, Projection, ReadDb, ReadModelName, ReadModelNameError, Record, TxOf};
+mod publish;
+pub use publish::{Outbox, Publish};
 
 // It is checked.
 pub mod testing;

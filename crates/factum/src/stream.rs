@@ -22,6 +22,11 @@ impl StreamName {
         Category(self.0.slice_ref(Self::category_of(self)))
     }
 
+    /// Whether the stream is the system's own: its name begins with `$`. What follows every event leaves these out.
+    pub fn is_system(&self) -> bool {
+        self.0.starts_with('$')
+    }
+
     /// The category in a text that is the name of a stream, as [`category`](Self::category) has it.
     pub fn category_of(name: &(impl AsRef<str> + ?Sized)) -> &str {
         let name = name.as_ref();
