@@ -144,8 +144,13 @@ mod backoff;
 pub use backoff::{Backoff, HandlerError};
 mod event_set;
 pub use event_set::{EventSet, TypedEvent};
+mod partition;
 mod projection;
-pub use projection::{MemoryDb, MemoryTx, Projection, ReadDb, ReadModelName, ReadModelNameError, Record, TxOf};
+pub use projection::{
+    Activity, BATCH_EVENTS, ControlError, Failure, LEASE, MemoryDb, MemoryTx, OnFailure, ParkedEvent, Partition, PartitionStatus,
+    Phase, Projection, ReadDb, ReadModel, ReadModelName, ReadModelNameError, ReadModels, Record, Runner, Running, StartError,
+    Status, TxOf, WaitError,
+};
 mod publish;
 pub use publish::{Outbox, Publish};
 

@@ -1,13 +1,37 @@
 //! A projection: events become a read model, exactly once.
 
-mod memory;
+// Where it is kept.
 mod read_db;
+mod memory;
+mod records;
+
+// It is run.
+mod runner;
+mod register;
+mod worker;
+mod lease;
+mod pass;
+mod failure;
+mod effects;
+mod swap;
+
+// It is looked at, and controlled.
+mod status;
+mod wait;
+mod requests;
+mod read_models;
 
 use std::borrow::Cow;
 use std::future::Future;
 
+pub use failure::OnFailure;
 pub use memory::{MemoryDb, MemoryTx};
 pub use read_db::{ReadDb, ReadModelName, ReadModelNameError, Record};
+pub use read_models::{ControlError, Partition, ReadModel, ReadModels};
+pub use records::{Failure, ParkedEvent, Phase};
+pub use runner::{BATCH_EVENTS, LEASE, Runner, Running, StartError};
+pub use status::{Activity, PartitionStatus, Status};
+pub use wait::WaitError;
 
 use crate::{EventSet, HandlerError, NameError, Query, RecordedEvent, StreamName, TypedEvent};
 
@@ -24,6 +48,11 @@ use crate::{EventSet, HandlerError, NameError, Query, RecordedEvent, StreamName,
 pub trait Projection: Send + Sync + 'static {
     /// The name of the read model.
     const NAME: &'static str;
+
+    /// The name of this one, where a program runs several of one type: [`NAME`](Self::NAME), unless it is written.
+    fn name(&self) -> Cow<'_, str> {
+        Self::NAME.into()
+    }
 
     /// The version of the tables and of what fills them: with a new one, the read model is made again beside the old one.
     const VERSION: u32;

@@ -7,8 +7,8 @@ use crate::{HandlerError, NameError, Projection, Query, ReadDb, RecordedEvent, T
 
 /// A target outside: a webhook, a broker, a mailer.
 pub trait Publish: Send + Sync + 'static {
-    /// The name of what is published: of its checkpoint, and of what is parked.
-    const NAME: &'static str;
+    /// The name of what is published: of its checkpoint, and of what is parked. No two in a database have one.
+    fn name(&self) -> Cow<'_, str>;
 
     /// The version of it. A new one goes on where the old one stands: nothing is published again.
     const VERSION: u32 = 1;
@@ -48,11 +48,15 @@ impl<T: Publish, D: ReadDb> Outbox<T, D> {
 }
 
 impl<T: Publish, D: ReadDb> Projection for Outbox<T, D> {
-    const NAME: &'static str = T::NAME;
+    const NAME: &'static str = "outbox";
     const VERSION: u32 = T::VERSION;
     const DELIVERS: bool = true;
     type Events = ();
     type Db = D;
+
+    fn name(&self) -> Cow<'_, str> {
+        self.target.name()
+    }
 
     fn query(&self) -> Result<Query, NameError> {
         self.target.query()

@@ -4,3 +4,4 @@ mod controls;
 mod decisions;
 mod derive;
 mod memory;
+mod projections;

@@ -1,0 +1,278 @@
+//! A runner: it keeps the read model of a projection up to date, from now until it is told to stop.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::failure::OnFailure;
+use super::read_models::ReadModels;
+use super::records::{Failure, Held, ModelRecord, Phase};
+use super::register::{create, models, register};
+use super::status::Status;
+use super::swap::swap;
+use super::wait::{self, WaitError};
+use super::worker::{POLL, Shared, Worker};
+use crate::{Backoff, Log, NameError, Position, Projection, ReadModelName, ReadModelNameError, Store, StoreError};
+
+/// A projection, about to be run: see [`Log::project`].
+pub struct Runner<P: Projection> {
+    log: Log,
+    projection: P,
+    db: P::Db,
+    after: Position,
+    options: Options,
+}
+
+/// How it runs.
+pub(crate) struct Options {
+    pub(crate) on_failure: OnFailure,
+    pub(crate) while_rebuilding: OnFailure,
+    pub(crate) unavailable: Backoff,
+    pub(crate) lease: Duration,
+    pub(crate) batch: usize,
+    pub(crate) holder: String,
+}
+
+/// How long a lease lasts that is not renewed, unless something else is said.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// The most events in a transaction, unless something else is said.
+pub const BATCH_EVENTS: usize = 500;
+
+/// How long to wait when the database or the store fails: it is tried again until it is over.
+const UNAVAILABLE: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(5), tries: u32::MAX };
+
+impl Log {
+    /// Keeps a projection's read model in a database up to date: see [`Runner::start`].
+    pub fn project<P: Projection>(&self, projection: P, db: P::Db) -> Runner<P> {
+        Runner::new(self.clone(), projection, db)
+    }
+}
+
+impl<P: Projection> Runner<P> {
+    fn new(log: Log, projection: P, db: P::Db) -> Self {
+        let options = Options {
+            on_failure: OnFailure::Stop,
+            while_rebuilding: OnFailure::Stop,
+            unavailable: UNAVAILABLE,
+            lease: LEASE,
+            batch: BATCH_EVENTS,
+            holder: Uuid::new_v4().to_string(),
+        };
+        Self { log, projection, db, after: Position::START, options }
+    }
+
+    /// What to do about an event that cannot be handled: [`OnFailure::Stop`] unless this says something else.
+    #[must_use]
+    pub fn on_failure(mut self, policy: OnFailure) -> Self {
+        self.options.on_failure = policy;
+        self
+    }
+
+    /// What to do about one while a read model is filled beside the live one: [`OnFailure::Stop`] unless this says something
+    /// else.
+    #[must_use]
+    pub fn while_rebuilding(mut self, policy: OnFailure) -> Self {
+        self.options.while_rebuilding = policy;
+        self
+    }
+
+    /// How long a lease lasts that is not renewed: another process takes over after that time. [`LEASE`] otherwise.
+    #[must_use]
+    pub fn lease(mut self, time: Duration) -> Self {
+        self.options.lease = time;
+        self
+    }
+
+    /// The most events in a transaction, counted from 1; [`BATCH_EVENTS`] otherwise.
+    #[must_use]
+    pub fn batch(mut self, events: usize) -> Self {
+        self.options.batch = events.max(1);
+        self
+    }
+
+    /// By what name it holds leases, to be shown: one of this process alone. A random one otherwise.
+    #[must_use]
+    pub fn holder(mut self, name: impl Into<String>) -> Self {
+        self.options.holder = name.into();
+        self
+    }
+
+    /// Where a read model that is not there yet begins: after this position. At the start otherwise.
+    #[must_use]
+    pub fn after(mut self, position: Position) -> Self {
+        self.after = position;
+        self
+    }
+
+    /// Registers the read model, with its tables, and fills it on tokio's current runtime, until `shutdown` is cancelled.
+    ///
+    /// The first read model of a projection is live at once. One of a higher version is filled beside the live one, takes its
+    /// place when it has caught up, and leaves it to whoever still fills it, until it is dropped.
+    ///
+    /// # Errors
+    /// [`StartError`] says why it does not run.
+    pub async fn start(self, shutdown: &CancellationToken) -> Result<Running<P>, StartError> {
+        let Self { log, projection, db, after, options } = self;
+        register(&projection, &db, after).await?;
+        let query = projection.query()?;
+        let (status, watched) = watch::channel(Status::default());
+        let name = projection.name().into_owned();
+        let store = log.store().clone();
+        let shutdown = shutdown.child_token();
+        let shared = Arc::new(Shared { projection, db: db.clone(), store, query, options, shutdown, status });
+        let task = tokio::spawn(supervise(shared));
+        Ok(Running { name, models: ReadModels::new(db), status: watched, task })
+    }
+}
+
+/// Keeps a worker for each partition of each read model of this version; fills a new one where that is asked, and swaps it in.
+async fn supervise<P: Projection>(shared: Arc<Shared<P>>) {
+    let mut workers = JoinSet::new();
+    let mut known = HashSet::new();
+    while !shared.shutdown.is_cancelled() {
+        match attend(&shared, &mut known, &mut workers).await {
+            Ok(true) | Err(_) => {}
+            // Every one of its read models is dropped, and there is nothing left to keep.
+            Ok(false) => break,
+        }
+        let _ = shared.shutdown.run_until_cancelled(tokio::time::sleep(POLL)).await;
+        while workers.try_join_next().is_some() {}
+    }
+    shared.shutdown.cancel();
+    while workers.join_next().await.is_some() {}
+}
+
+/// One round of it; `false` where there is no read model of this version any more.
+async fn attend<P: Projection>(
+    shared: &Arc<Shared<P>>,
+    known: &mut HashSet<ReadModelName>,
+    workers: &mut JoinSet<()>,
+) -> Result<bool, StoreError> {
+    let mut any = false;
+    for (name, model) in models(&shared.db, &shared.projection.name()).await? {
+        if name.version() != P::VERSION {
+            continue;
+        }
+        any = true;
+        if known.insert(name.clone()) {
+            for partition in 0..model.partitions {
+                workers.spawn(Worker::new(shared.clone(), name.clone(), partition).run());
+            }
+        }
+        if model.phase == Phase::Filling && is_filled(shared, &name, &model).await? {
+            swap(&shared.db, &name, P::DELIVERS).await?;
+        }
+        rebuild_if_asked(shared, &name).await?;
+    }
+    Ok(any)
+}
+
+/// Whether every partition is within a batch of the head.
+async fn is_filled<P: Projection>(shared: &Shared<P>, name: &ReadModelName, model: &ModelRecord) -> Result<bool, StoreError> {
+    let head = shared.store.head().await?;
+    let checkpoint = wait::checkpoint(&shared.db, name, model.partitions).await?.unwrap_or_default();
+    Ok(!model.paused && head.get() <= checkpoint.get() + shared.options.batch as u64)
+}
+
+async fn rebuild_if_asked<P: Projection>(shared: &Shared<P>, name: &ReadModelName) -> Result<(), StoreError> {
+    use crate::ReadDb;
+    let Some(asked) = Held::<String>::committed(&shared.db, &name.rebuild_key()).await? else { return Ok(()) };
+    let Ok(next) = asked.value.parse() else { return Ok(()) };
+    // Where it cannot be made, that is seen by its absence, and tried again.
+    if create(&shared.projection, &shared.db, &next, Position::START).await.is_ok() {
+        let mut tx = shared.db.begin(name).await?;
+        asked.remove(&shared.db, &mut tx).await?;
+        shared.db.commit(tx).await?;
+    }
+    Ok(())
+}
+
+/// Why a projection does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A newer version of it is live: this program is out of date.
+    #[error(
+        "{live} is live, and this program has version {version}: deploy the newer program, or give this one a higher version"
+    )]
+    Superseded {
+        /// What is live.
+        live: ReadModelName,
+        /// [`Projection::VERSION`] of this program.
+        version: u32,
+    },
+    /// The number of partitions changed without the version.
+    #[error("{model} has {actual} partitions, and this program wants {expected}: give the projection a new VERSION")]
+    Partitions {
+        /// The read model.
+        model: ReadModelName,
+        /// [`Projection::PARTITIONS`] of this program.
+        expected: u32,
+        /// How many it has.
+        actual: u32,
+    },
+    /// Its tables cannot be made.
+    #[error("cannot make the tables: {0}")]
+    Create(String),
+    /// Its name is none.
+    #[error(transparent)]
+    ReadModelName(#[from] ReadModelNameError),
+    /// Something in its query is no name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A projection that runs: to be watched, and waited for. Dropped, it runs on: it ends with its shutdown token.
+pub struct Running<P: Projection> {
+    name: String,
+    models: ReadModels<P::Db>,
+    status: watch::Receiver<Status>,
+    task: JoinHandle<()>,
+}
+
+impl<P: Projection> Running<P> {
+    /// Resolves when everything up to this position is in the live read model: read your own writes.
+    ///
+    /// # Errors
+    /// [`WaitError`] where it takes longer than `timeout`, or a partition has stopped in front of it.
+    pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
+        self.models.wait(&self.name, position, timeout, Some(self.status.clone())).await
+    }
+
+    /// What it does, just now.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// What it does, as it changes.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// The read models, to be controlled.
+    pub fn read_models(&self) -> &ReadModels<P::Db> {
+        &self.models
+    }
+
+    /// Resolves when a partition has stopped at an event that cannot be handled: with the failure; or when it has ended: with
+    /// none.
+    pub async fn stopped(&self) -> Option<Failure> {
+        let mut status = self.status.clone();
+        let stopped = status.wait_for(|status| status.failure().is_some()).await;
+        stopped.ok().and_then(|status| status.failure().cloned())
+    }
+
+    /// Resolves when it has ended: with its shutdown token, or because all read models of its version are dropped.
+    pub async fn ended(self) {
+        let _ = self.task.await;
+    }
+}
