@@ -156,8 +156,3 @@ pub use publish::{Outbox, Publish};
 
 // It is checked.
 pub mod testing;
-
-/// The README's examples are tested like these.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

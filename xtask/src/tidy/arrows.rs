@@ -7,9 +7,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("factum", &["factum-derive"]),
     ("factum-derive", &[]),
     ("factum-embedded", &["factum"]),
+    ("factum-sqlite", &["factum", "factum-embedded"]),
     ("factum-bank", &["factum", "factum-embedded"]),
-    ("factum-cli", &["factum", "factum-embedded", "factum-bank"]),
-    ("factum-bench", &["factum", "factum-embedded"]),
+    ("factum-cli", &["factum", "factum-embedded", "factum-sqlite", "factum-bank"]),
+    ("factum-bench", &["factum", "factum-embedded", "factum-sqlite"]),
     ("xtask", &[]),
 ];
 

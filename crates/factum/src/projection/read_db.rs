@@ -11,7 +11,7 @@ use crate::{StoreError, StoreErrorKind, Timestamp};
 ///
 /// To the database a read model is some tables, named after it, and some *records*: short texts by key, which hold checkpoints,
 /// leases, parked events and what is asked of the runtime. An implementor keeps four laws, and proves it with
-/// `testing::read_db`:
+/// [`testing::read_db`](crate::testing::read_db):
 /// - what a transaction did to tables and records is kept whole when it commits, and not at all otherwise;
 /// - [`replace`](ReadDb::replace) compares and writes in one step: of two transactions that replace one value, one does, and the
 ///   other sees `false`, or fails and can be tried again;

@@ -1,4 +1,4 @@
-//! The test kit: rules of a domain, stores against their laws.
+//! The test kit: rules of a domain, stores and read databases against their laws.
 
 mod given;
 pub use given::{Given, GivenEvents, Then, given, given_events};
@@ -9,3 +9,4 @@ pub use snapshot::snapshot_equals_replay;
 mod clock;
 pub use clock::ManualClock;
 pub mod store;
+pub mod read_db;

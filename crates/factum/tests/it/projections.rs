@@ -1,6 +1,7 @@
 //! Projections: exactly once, whatever fails; and read models that are made again beside themselves.
 
 mod bank;
+mod contract;
 mod failures;
 mod leases;
 mod running;

@@ -1,0 +1,3 @@
+//! Read models in SQLite, at their boundary.
+
+mod contract;
