@@ -271,6 +271,12 @@ impl<P: Projection> Running<P> {
         stopped.ok().and_then(|status| status.failure().cloned())
     }
 
+    /// Ends it where it is, as a kill of the process would.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
     /// Resolves when it has ended: with its shutdown token, or because all read models of its version are dropped.
     pub async fn ended(self) {
         let _ = self.task.await;

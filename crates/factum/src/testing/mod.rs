@@ -8,5 +8,7 @@ mod snapshot;
 pub use snapshot::snapshot_equals_replay;
 mod clock;
 pub use clock::ManualClock;
+mod projection;
+pub use projection::{project, survives_kills};
 pub mod store;
 pub mod read_db;

@@ -3,6 +3,7 @@
 mod bank;
 mod contract;
 mod failures;
+mod kills;
 mod leases;
 mod running;
 mod swaps;
