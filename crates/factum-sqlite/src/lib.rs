@@ -31,7 +31,8 @@
 //!     type Db = SqliteDb;
 //!
 //!     async fn create(&self, tx: &mut SqliteTx) -> Result<(), HandlerError> {
-//!         tx.query("CREATE TABLE {accounts} (account TEXT PRIMARY KEY, cents INTEGER NOT NULL)").execute(tx.connection()).await?;
+//!         let table = tx.query("CREATE TABLE {accounts} (account TEXT PRIMARY KEY, cents INTEGER NOT NULL)");
+//!         table.execute(tx.connection()).await?;
 //!         Ok(())
 //!     }
 //!

@@ -64,7 +64,10 @@ async fn a_transaction_that_was_given_up_inside_a_statement_is_rolled_back() {
     let db = SqliteDb::temporary().await.unwrap();
     let mut tx = db.begin(&"numbers@1".parse().unwrap()).await.unwrap();
     Sqlite.create(&mut tx).await.unwrap();
-    let counting = tx.query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) INSERT INTO {numbers} SELECT i, i FROM n");
+    let counting = tx.query(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+         INSERT INTO {numbers} SELECT i, i FROM n",
+    );
     let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), counting.execute(tx.connection())).await;
     assert!(given_up.is_err(), "it was too fast to be given up");
     drop(tx);

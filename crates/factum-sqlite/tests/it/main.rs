@@ -1,3 +1,7 @@
 //! Read models in SQLite, at their boundary.
 
+mod balances;
 mod contract;
+mod kills;
+mod leases;
+mod rebuild;

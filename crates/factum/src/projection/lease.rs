@@ -34,6 +34,15 @@ impl LeaseOf<'_> {
     ///
     /// Its token goes into the partition's record, so that whoever had it before finds another text there, and writes no more.
     pub(crate) async fn claim<D: ReadDb>(&self, db: &D) -> Result<Claim, StoreError> {
+        self.take(db, false).await
+    }
+
+    /// Takes the lease from whoever has it, for a moment.
+    pub(crate) async fn seize<D: ReadDb>(&self, db: &D) -> Result<Claim, StoreError> {
+        self.take(db, true).await
+    }
+
+    async fn take<D: ReadDb>(&self, db: &D, by_force: bool) -> Result<Claim, StoreError> {
         let mut tx = db.begin(self.model).await?;
         let Some(partition) = Held::<PartitionRecord>::find(db, &mut tx, self.model.partition_key(self.partition)).await? else {
             return Ok(Claim::Gone);
@@ -43,7 +52,9 @@ impl LeaseOf<'_> {
         let token = partition.value.token + 1;
         let lease = LeaseRecord { holder: self.holder.to_owned(), token, until: now.later(self.time).as_micros() };
         let written = match Held::<LeaseRecord>::find(db, &mut tx, key.clone()).await? {
-            Some(held) if held.value.holder != self.holder && now.as_micros() < held.value.until => return Ok(Claim::Held),
+            Some(held) if !by_force && held.value.holder != self.holder && now.as_micros() < held.value.until => {
+                return Ok(Claim::Held);
+            }
             Some(held) => held.replace(db, &mut tx, &lease).await?,
             None => add(db, &mut tx, &key, &lease).await?,
         };

@@ -14,7 +14,7 @@ use super::read_models::ReadModels;
 use super::records::{Failure, Held, ModelRecord, Phase};
 use super::register::{create, models, register};
 use super::status::Status;
-use super::swap::swap;
+use super::swap::swap_in;
 use super::wait::{self, WaitError};
 use super::worker::{POLL, Shared, Worker};
 use crate::{Backoff, Log, NameError, Position, Projection, ReadModelName, ReadModelNameError, Store, StoreError};
@@ -166,7 +166,7 @@ async fn attend<P: Projection>(
             }
         }
         if model.phase == Phase::Filling && is_filled(shared, &name, &model).await? {
-            swap(&shared.db, &name, P::DELIVERS).await?;
+            swap_in(&shared.db, &name, P::DELIVERS).await?;
         }
         rebuild_if_asked(shared, &name).await?;
     }

@@ -1,7 +1,46 @@
 //! A swap: a read model that was filled beside the live one takes its place, in one transaction.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lease::{Claim, LeaseOf};
 use super::records::{Held, ModelRecord, ParkedEvent, PartitionRecord, Phase, add, all, live};
+use super::register::live_model;
 use crate::{Position, ReadDb, ReadModelName, StoreError, partition};
+
+/// The longest that the live read model is held so that another can get past it; while it is held, it is queried as ever.
+const HOLD: Duration = Duration::from_secs(2);
+/// How often it is looked whether the other one has.
+const LOOK: Duration = Duration::from_millis(3);
+
+/// Swaps a read model in that is filled but for what comes in just now: the live one is held until the other one is past it.
+pub(crate) async fn swap_in<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result<bool, StoreError> {
+    if swap(db, next, delivers).await? {
+        return Ok(true);
+    }
+    let Some(former) = live_model(db, next.projection()).await? else { return Ok(false) };
+    let Some(model) = Held::<ModelRecord>::committed(db, &former.model_key()).await? else { return Ok(false) };
+    let holder = format!("the swap to {next}");
+    let lease = |partition| LeaseOf { model: &former, partition, holder: &holder, time: HOLD };
+    let mut held = Vec::new();
+    for partition in 0..model.value.partitions {
+        // Whoever filled it finds that another holds it, and stands by.
+        if let Claim::Claimed(claimed) = lease(partition).seize(db).await? {
+            held.push((partition, claimed.token));
+        }
+    }
+    let deadline = Instant::now() + HOLD / 2;
+    let mut swapped = Ok(false);
+    while matches!(swapped, Ok(false)) && Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+        swapped = swap(db, next, delivers).await;
+    }
+    for (partition, token) in held {
+        lease(partition).release(db, token).await?;
+    }
+    swapped
+}
 
 /// The partitions of a read model, as a transaction sees them.
 struct Partitions(Vec<Held<PartitionRecord>>);
@@ -28,7 +67,7 @@ impl Partitions {
 /// Makes a filled read model the live one, unless the live one is ahead of it: what is queried never goes back. Whether it did.
 ///
 /// The effects outside go on where the former one's stand, and what it had parked for their sake is parked in the new one.
-pub(crate) async fn swap<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result<bool, StoreError> {
+async fn swap<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result<bool, StoreError> {
     let mut tx = db.begin(next).await?;
     let live = Held::<String>::find(db, &mut tx, live(next.projection())).await?;
     let model = Held::<ModelRecord>::find(db, &mut tx, next.model_key()).await?;
