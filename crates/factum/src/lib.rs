@@ -153,6 +153,8 @@ pub use projection::{
 };
 mod publish;
 pub use publish::{Outbox, Publish};
+mod group;
+pub use group::{Delivery, Group, GroupError, GroupSettings, GroupStatus, Member, ParkedDelivery};
 
 // It is checked.
 pub mod testing;

@@ -11,7 +11,7 @@ mod register;
 mod worker;
 mod lease;
 mod pass;
-mod failure;
+pub(crate) mod failure;
 mod effects;
 mod swap;
 

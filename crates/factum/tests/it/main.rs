@@ -3,5 +3,6 @@
 mod controls;
 mod decisions;
 mod derive;
+mod groups;
 mod memory;
 mod projections;
