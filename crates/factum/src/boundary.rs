@@ -211,6 +211,9 @@ impl Log {
         let mut folding = Folding::of(models).map_err(LoadError::Name)?;
         let mut attempts = 1;
         loop {
+            if let Some(recorded) = self.recorded_once().await? {
+                return Ok(Some(Appended::of(&recorded)));
+            }
             folding.read_on(self, NOW).await?;
             let drafts = decide(&folding.models).map_err(DecideError::Rejected)?.into_iter();
             let events = drafts.map(|draft| draft.into().into_new_event()).collect::<Result<Vec<NewEvent>, _>>()?;
@@ -220,7 +223,7 @@ impl Log {
             let append = Append::new(events).condition(folding.query.clone(), folding.position);
             match self.append(append).await {
                 Ok(appended) => return Ok(Some(appended)),
-                Err(AppendError::Conflict(_)) if attempts < ATTEMPTS_MAX => attempts += 1,
+                Err(AppendError::Conflict(_) | AppendError::IdTaken { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(error) => return Err(DecideError::of_append(error, attempts)),
             }
         }

@@ -21,6 +21,11 @@ impl EventId {
         CONTEXT.with(|context| Self(Uuid::new_v7(uuid::Timestamp::now(context))))
     }
 
+    /// The id of one of the things that follow from what this one names: the UUIDv5 of it and of the thing's number.
+    pub(crate) fn numbered(self, number: usize) -> Self {
+        Self(Uuid::new_v5(&self.0, &(number as u64).to_be_bytes()))
+    }
+
     /// The id's UUID.
     pub const fn uuid(self) -> Uuid {
         self.0

@@ -155,6 +155,8 @@ mod publish;
 pub use publish::{Outbox, Publish};
 mod group;
 pub use group::{Delivery, Group, GroupError, GroupSettings, GroupStatus, Member, ParkedDelivery};
+mod process;
+pub use process::{Cause, Effect, Process, ProcessError, ProcessRunner, ProcessStatus, RunningProcess, Troubled};
 
 // It is checked.
 pub mod testing;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Aggregate, AnyStore, Append, AppendError, Appended, Metadata, Page, Position, Query, Read, Repository, Store, StoreError,
-    StoreErrorKind, Subscription,
+    Aggregate, AnyStore, Append, AppendError, Appended, ConsumerName, EventId, Metadata, Page, Position, Query, Read,
+    ReadStreams, RecordedEvent, Repository, Scope, Selector, Store, StoreError, StoreErrorKind, StreamsPage, Subscription,
 };
 
 /// A handle on a store: where commands are decided, and events read. Clones share the store.
@@ -20,6 +20,7 @@ use crate::{
 pub struct Log {
     store: AnyStore,
     metadata: Arc<Metadata>,
+    once: Option<EventId>,
 }
 
 /// How often an append whose outcome is unknown is repeated, with the same event ids, before that is reported.
@@ -28,13 +29,22 @@ pub const REPEATS_MAX: u32 = 3;
 impl Log {
     /// A log on this store.
     pub fn new(store: impl Store) -> Self {
-        Self { store: AnyStore::new(store), metadata: Arc::default() }
+        Self { store: AnyStore::new(store), metadata: Arc::default(), once: None }
     }
 
     /// The log with this metadata on every event that it appends, beside what it has already. What an event itself has wins.
     #[must_use]
     pub fn with(&self, metadata: Metadata) -> Self {
-        Self { store: self.store.clone(), metadata: Arc::new(metadata.or(&self.metadata)) }
+        Self { metadata: Arc::new(metadata.or(&self.metadata)), ..self.clone() }
+    }
+
+    /// The log for one decision that may be made again, by a retry or after a crash, and is to have its outcome once: where it
+    /// was recorded under this key already, that is the answer, and nothing is decided.
+    ///
+    /// Its events have ids that follow from the key: the UUIDv5 (RFC 9562) of it and of their number, counted from 0.
+    #[must_use]
+    pub fn once(&self, key: EventId) -> Self {
+        Self { once: Some(key), ..self.clone() }
     }
 
     /// The aggregates of one type.
@@ -50,8 +60,11 @@ impl Log {
     /// # Errors
     /// [`AppendError`] says why nothing was recorded, or that it is unknown whether something was.
     pub async fn append(&self, mut append: Append) -> Result<Appended, AppendError> {
-        for event in &mut append.events {
+        for (number, event) in append.events.iter_mut().enumerate() {
             event.metadata = std::mem::take(&mut event.metadata).or(&self.metadata);
+            if let Some(key) = self.once {
+                event.id = key.numbered(number);
+            }
         }
         let mut unknown = None;
         for _ in 0..REPEATS_MAX {
@@ -62,6 +75,20 @@ impl Log {
             }
         }
         known(self.store.append(append).await, unknown)
+    }
+
+    /// What was recorded under the key of [`once`](Self::once), if anything was.
+    pub(crate) async fn recorded_once(&self) -> Result<Option<Vec<RecordedEvent>>, StoreError> {
+        let Some(key) = self.once else { return Ok(None) };
+        let mut recorded = Vec::new();
+        loop {
+            let event = Query::from(Selector::from(Scope::Event(key.numbered(recorded.len()))));
+            let page = self.store.read(Read::new(event).limit(1)).await?;
+            match page.events.into_iter().next() {
+                Some(event) => recorded.push(event),
+                None => return Ok((!recorded.is_empty()).then_some(recorded)),
+            }
+        }
     }
 
     /// The events that a read selects, page after page.
@@ -80,6 +107,22 @@ impl Log {
     /// [`StoreError`] where the store cannot be read.
     pub async fn head(&self) -> Result<Position, StoreError> {
         self.store.head().await
+    }
+
+    /// One page of the streams.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn streams(&self, read: ReadStreams) -> Result<StreamsPage, StoreError> {
+        self.store.streams(read).await
+    }
+
+    /// How far a consumer has handled its source.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub async fn consumed(&self, consumer: ConsumerName) -> Result<Position, StoreError> {
+        self.store.consumed(consumer).await
     }
 
     /// The store below.

@@ -83,7 +83,7 @@ impl Page {
 }
 
 /// What a page of streams is to hold. The streams stand in the order of their first events.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadStreams {
     /// Only streams of this category.
     pub category: Option<Category>,
@@ -93,6 +93,13 @@ pub struct ReadStreams {
     pub after: Position,
     /// At most this many, counted from 1.
     pub limit: usize,
+}
+
+/// All streams, in pages of a usual size.
+impl Default for ReadStreams {
+    fn default() -> Self {
+        Self { category: None, prefix: String::new(), after: Position::START, limit: Read::USUAL_LIMIT }
+    }
 }
 
 /// Some of the streams that a read selects.

@@ -8,9 +8,9 @@ use crate::aggregate::{self, Aggregate};
 use crate::decide::ATTEMPTS_MAX;
 use crate::snapshot::{Snapshots, SnapshotsIn, Taken};
 use crate::{
-    AggregateModel, Append, AppendError, Appended, AsOf, CodecError, Decide, DecideError, Decided, Draft, EventId, Expected,
-    LoadError, Log, Metadata, NameError, Position, Range, Read, RecordedEvent, Scope, Selector, Snapshot, SnapshotStore,
-    StreamName, Version, Versions,
+    AggregateModel, Append, AppendError, Appended, AsOf, CodecError, Decide, DecideError, Decided, Draft, Event, EventId,
+    Expected, LoadError, Log, Metadata, NameError, Position, Range, Read, RecordedEvent, Scope, Selector, Snapshot,
+    SnapshotStore, StreamName, Version, Versions,
 };
 
 /// The aggregates of one type, in a [`Log`].
@@ -112,6 +112,9 @@ impl<A: Aggregate> Repository<A> {
         let mut loaded = self.load_stream(&stream).await?;
         let mut attempts = 1;
         loop {
+            if let Some(recorded) = self.log.recorded_once().await? {
+                return Ok(decided_before(&recorded)?);
+            }
             let events = decide(&loaded.state).map_err(DecideError::Rejected)?;
             if events.is_empty() {
                 return Ok(Decided { events, version: loaded.version, appended: None, snapshot_error: None });
@@ -120,7 +123,9 @@ impl<A: Aggregate> Repository<A> {
             let append = Append::new(drafts.collect::<Result<_, _>>()?).expect(stream.clone(), Expected::Exact(loaded.version));
             match self.log.append(append).await {
                 Ok(appended) => return Ok(self.decided(&stream, loaded, events, appended).await),
-                Err(AppendError::Conflict(_)) if attempts < ATTEMPTS_MAX => self.read_on(&stream, &mut loaded).await?,
+                Err(AppendError::Conflict(_) | AppendError::IdTaken { .. }) if attempts < ATTEMPTS_MAX => {
+                    self.read_on(&stream, &mut loaded).await?;
+                }
                 Err(error) => return Err(DecideError::of_append(error, attempts)),
             }
             attempts += 1;
@@ -212,6 +217,13 @@ impl<A: Aggregate> Repository<A> {
         let Loaded { state, version, last: Some((position, event_id)), .. } = loaded else { return Ok(()) };
         Ok(snapshots.save(stream, &Taken { state, version, position, event_id }).await?)
     }
+}
+
+/// What a decision led to that was recorded before.
+fn decided_before<E: Event>(recorded: &[RecordedEvent]) -> Result<Decided<E>, CodecError> {
+    let events = recorded.iter().map(RecordedEvent::decode).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let version = recorded.last().map(|last| last.version).unwrap_or_default();
+    Ok(Decided { events, version, appended: Some(Appended::of(recorded)), snapshot_error: None })
 }
 
 /// What a stream has after a version.

@@ -8,6 +8,8 @@ mod snapshot;
 pub use snapshot::snapshot_equals_replay;
 mod clock;
 pub use clock::ManualClock;
+mod process;
+pub use process::{GivenProcess, Reacted, given_process};
 mod projection;
 pub use projection::{project, survives_kills};
 pub mod store;

@@ -5,4 +5,5 @@ mod decisions;
 mod derive;
 mod groups;
 mod memory;
+mod processes;
 mod projections;
