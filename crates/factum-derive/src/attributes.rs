@@ -70,7 +70,7 @@ impl Place {
     /// The keys that are known here.
     fn keys(self) -> &'static str {
         match self {
-            Self::Enum => "on an enum, `#[event(...)]` takes `prefix = \"...\"` and `codec = ...`",
+            Self::Enum => "on an enum, `#[event(...)]` takes `prefix = \"...\"` and `codec = ...`, or `set` alone",
             Self::Struct => {
                 "on a struct, `#[event(...)]` takes `name = \"...\"`, `version = ...`, `upcast(... = ...)` and `codec = ...`"
             }

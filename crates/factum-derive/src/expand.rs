@@ -42,14 +42,16 @@ pub(crate) fn mistaken(event: &Ident, mistakes: &Error) -> TokenStream {
 }
 
 /// What the functions of an `Event` do.
-struct Bodies {
-    shape: TokenStream,
-    tags: TokenStream,
-    encode: TokenStream,
-    decode: TokenStream,
+pub(crate) struct Bodies {
+    pub(crate) shape: TokenStream,
+    pub(crate) tags: TokenStream,
+    pub(crate) encode: TokenStream,
+    pub(crate) decode: TokenStream,
 }
 
-fn implementation(event: &Ident, shapes: &TokenStream, Bodies { shape, tags, encode, decode }: &Bodies) -> TokenStream {
+/// The `Event` of a type.
+pub(crate) fn implementation(event: &Ident, shapes: &TokenStream, bodies: &Bodies) -> TokenStream {
+    let Bodies { shape, tags, encode, decode } = bodies;
     quote! {
         #[automatically_derived]
         impl ::factum::Event for #event {

@@ -2,6 +2,7 @@
 
 // What is written.
 mod item;
+mod set;
 mod shape;
 mod attributes;
 mod stored_name;
@@ -28,6 +29,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `#[event(prefix = "Account")]` stands before the name of each variant that has no `name` of its own: `Opened` is
 ///   stored as `AccountOpened`. Without it, a variant is stored under its own name.
 /// - `#[event(codec = MyCodec)]` names the `Codec` that writes and reads the data. Without it: `factum::Json`.
+///
+/// - `#[event(set)]` alone makes it a set of other events: each variant holds one, `Order(OrderEvent)`, and what is stored is
+///   theirs. So a reader of several aggregates' events matches on one enum. No two of them have one stored name.
 ///
 /// # On a variant, or on a struct
 /// - `#[event(name = "account-opened")]` is the stored name, whatever the prefix. Names are checked at compile time: no
@@ -60,6 +64,9 @@ pub fn event(input: TokenStream) -> TokenStream {
         return mistake.into_compile_error().into();
     }
     let event = input.ident.clone();
+    if set::is_set(&input.attrs) {
+        return set::event(input).unwrap_or_else(|mistakes| expand::mistaken(&event, &mistakes)).into();
+    }
     let item = item::Item::read(input);
     item.map_or_else(|mistakes| expand::mistaken(&event, &mistakes), |item| expand::event(&item)).into()
 }

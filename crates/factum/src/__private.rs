@@ -40,3 +40,47 @@ pub fn tag(tags: &mut Vec<Tag>, key: &str, value: &(impl Display + ?Sized)) -> R
     }
     Ok(())
 }
+
+/// How many shapes the events of a set have.
+pub const fn count(sets: &[&[Shape]]) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < sets.len() {
+        count += sets[at].len();
+        at += 1;
+    }
+    count
+}
+
+/// The shapes of the events of a set, which no two of them may share.
+pub const fn join<const COUNT: usize>(sets: &[&[Shape]]) -> [Shape; COUNT] {
+    let mut joined = [Shape { event_type: "", schema: 0 }; COUNT];
+    let (mut next, mut set) = (0, 0);
+    while set < sets.len() {
+        let mut at = 0;
+        while at < sets[set].len() {
+            let shape = sets[set][at];
+            let mut before = 0;
+            while before < next {
+                assert!(
+                    !same(joined[before].event_type, shape.event_type),
+                    "two events of this set are stored under one name, so what is stored could be either: name one anew"
+                );
+                before += 1;
+            }
+            joined[next] = shape;
+            next += 1;
+            at += 1;
+        }
+        set += 1;
+    }
+    joined
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}

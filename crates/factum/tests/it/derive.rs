@@ -5,6 +5,7 @@ mod messages;
 mod names;
 mod random;
 mod reading;
+mod set;
 mod tags;
 
 use std::fmt;
