@@ -92,6 +92,12 @@ pub(crate) enum Command {
     Stream(Stream),
     /// Print the causes and effects of an event, or a whole conversation
     Trace(Trace),
+    /// Look at read models, and control them
+    #[command(subcommand)]
+    Projection(Projection),
+    /// Look at consumer groups, and control them
+    #[command(subcommand)]
+    Group(Group),
     /// Print what the store holds
     Stats,
     /// Record the events of a file: CloudEvents, one a line, or CSV
@@ -233,6 +239,137 @@ pub(crate) struct Trace {
     /// At most N events
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = values::batch())]
     pub(crate) limit: u64,
+}
+
+/// Where the read models are.
+#[derive(Debug, Args)]
+pub(crate) struct ReadDatabase {
+    /// The SQLite file of the read models
+    #[arg(id = "read-db", long = "read-db", value_name = "PATH", env = "FACTUM_READ_DB", default_value = "read.sqlite")]
+    pub(crate) path: PathBuf,
+}
+
+/// `factum projection`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Projection {
+    /// List read models, with their lag behind the store of --dir
+    Ls {
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// Show a read model and its partitions
+    Show {
+        /// The projection, whose live read model is meant, or a read model such as balances@2
+        name: String,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// Let a read model wait
+    Pause {
+        /// The projection, or a read model
+        name: String,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// Let a read model go on, after a pause or a failure
+    Resume {
+        /// The projection, or a read model
+        name: String,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// Make a read model again, beside the live one, which it replaces when it has caught up
+    Rebuild {
+        /// The projection, or a read model
+        name: String,
+        /// Drop the read model that is filled beside the live one
+        #[arg(long, conflicts_with_all = ["stream", "rate"])]
+        cancel: bool,
+        /// Make only what comes of this stream again, in the read model itself
+        #[arg(long, conflicts_with = "rate")]
+        stream: Option<StreamName>,
+        /// Make nothing again, but let the named read model handle N events a second at most in each partition; 0 for any number
+        #[arg(long, value_name = "N")]
+        rate: Option<u32>,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// Drop a read model that another has replaced, or that is filled
+    Drop {
+        /// The read model, such as balances@1
+        name: factum::ReadModelName,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// List parked events
+    Parked {
+        /// The projection, or a read model
+        name: String,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// Try a parked event again, with what waits behind it
+    Retry {
+        /// The projection, or a read model
+        name: String,
+        /// Where the event is
+        position: u64,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+    /// Forget a parked event, and go on with what waits behind it
+    Discard {
+        /// The projection, or a read model
+        name: String,
+        /// Where the event is
+        position: u64,
+        #[command(flatten)]
+        db: ReadDatabase,
+    },
+}
+
+/// `factum group`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// List groups, with their lag
+    Ls,
+    /// Show a group's members and partitions
+    Show {
+        /// The group
+        name: String,
+    },
+    /// List parked events
+    Parked {
+        /// The group
+        name: String,
+    },
+    /// Have a parked event delivered again, or all of them
+    Retry {
+        /// The group
+        name: String,
+        /// Where the event is [default: all of them]
+        position: Option<u64>,
+    },
+    /// Forget a parked event
+    Discard {
+        /// The group
+        name: String,
+        /// Where the event is
+        position: u64,
+    },
+    /// Have everything after a position delivered again, and forget what is parked
+    Reset {
+        /// The group
+        name: String,
+        /// The position
+        #[arg(long, value_name = "POSITION")]
+        to: u64,
+    },
+    /// Remove a group
+    Rm {
+        /// The group
+        name: String,
+    },
 }
 
 /// `factum import`

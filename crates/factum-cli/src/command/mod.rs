@@ -4,6 +4,8 @@ mod append;
 mod read;
 mod stream;
 mod trace;
+mod projection;
+mod group;
 mod stats;
 mod import;
 mod export;
@@ -42,6 +44,8 @@ pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Read(args) => read::run(args, context).await,
         Command::Stream(args) => stream::run(args, context).await,
         Command::Trace(args) => trace::run(args, context).await,
+        Command::Projection(args) => projection::run(args, context).await,
+        Command::Group(args) => group::run(args, context).await,
         Command::Stats => stats::run(context).await,
         Command::Import(args) => import::run(*args, context).await,
         Command::Export(args) => export::run(args, context).await,

@@ -8,6 +8,8 @@ mod read;
 mod terminal;
 mod copy;
 mod trace;
+mod projection;
+mod group;
 mod import;
 mod export;
 mod keep;
