@@ -72,10 +72,13 @@ fn line(command: &Command) -> String {
     variables.chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// `fuzz` is a workspace of its own.
+/// Packages that are workspaces of their own.
+const APART: &[&str] = &["fuzz/Cargo.toml", "crates/factum-bench/peers/cqrs-es/Cargo.toml"];
+
 fn format() -> Result<Outcome, String> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    run(cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
+    APART.iter().try_for_each(|manifest| run(cargo().args(["fmt", "--manifest-path", manifest, "--check"])).map(|_| ()))?;
+    Ok(Outcome::Passed)
 }
 
 /// A cargo command on every member but the benchmark, which builds its peers.

@@ -6,10 +6,10 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{Command, Memory, Reply, Sample, System};
-
-/// What a line of an answer begins with; a system may print other lines.
-pub(crate) const ANSWER: &str = "@answer ";
+use crate::command::{Command, Memory, Reply, Sample};
+use crate::converse::ANSWER;
+use crate::projection::program;
+use crate::system::System;
 
 /// A running process that has a system open. Dropping it kills the process.
 pub(crate) struct Child {
@@ -26,9 +26,24 @@ impl Child {
     /// # Errors
     /// Where the process does not start or the system does not open.
     pub(crate) fn start(system: System, folder: &Path) -> Result<Self> {
+        Self::spawn(system, own("serve", system)?, folder)
+    }
+
+    /// The same of a system that projects.
+    ///
+    /// # Errors
+    /// As [`Child::start`]; and where the system's program cannot be built.
+    pub(crate) fn start_projecting(system: System, folder: &Path) -> Result<Self> {
+        let program = match system {
+            System::CqrsEs => std::process::Command::new(program::cqrs_es()?),
+            _ => own("serve-projection", system)?,
+        };
+        Self::spawn(system, program, folder)
+    }
+
+    fn spawn(system: System, mut program: std::process::Command, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut process = std::process::Command::new(std::env::current_exe()?)
-            .args(["serve", system.name()])
+        let mut process = program
             .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -115,6 +130,13 @@ impl Child {
             }
         }
     }
+}
+
+/// This program, as the process of a system.
+fn own(task: &str, system: System) -> Result<std::process::Command> {
+    let mut program = std::process::Command::new(std::env::current_exe()?);
+    program.args([task, system.name()]);
+    Ok(program)
 }
 
 impl Drop for Child {

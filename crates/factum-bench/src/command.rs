@@ -8,34 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::stats::Latencies;
 use crate::workload::LongStream;
 
-/// The systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
-pub(crate) enum System {
-    /// Factum's embedded store.
-    Factum,
-    /// No store at all: what the disk allows.
-    Bare,
-    /// UmaDB's core.
-    Umadb,
-    /// SQLite.
-    Sqlite,
-}
-
-impl System {
-    /// All of them, in the order of the table's columns.
-    pub(crate) const ALL: [Self; 4] = [Self::Factum, Self::Bare, Self::Umadb, Self::Sqlite];
-
-    /// Its name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Factum => "factum",
-            Self::Bare => "bare",
-            Self::Umadb => "umadb",
-            Self::Sqlite => "sqlite",
-        }
-    }
-}
-
 /// What to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Command {
@@ -55,6 +27,13 @@ pub(crate) enum Command {
     Decide { events: u64, seconds: f64, seed: u64 },
     /// How much memory the process has.
     Memory,
+    /// Project everything that was loaded into a new table.
+    CatchUp,
+    /// Let writers record deposits for this many seconds while a projection follows, then wait for it. Where an account is not
+    /// a stream of its own, all are in this many.
+    Live { writers: u64, seconds: f64, streams: u64 },
+    /// Record a deposit and wait until a reader of the table sees it, one after the other, for this many seconds.
+    Show { seconds: f64 },
     /// Close the system, then end.
     Close,
 }
@@ -87,6 +66,8 @@ pub(crate) struct Sample {
     pub p99_us: f64,
     /// The most memory of the process that no file backs, while it loaded, in KiB; 0 otherwise.
     pub anonymous_kib: u64,
+    /// How many recorded events never came to a table that they are projected into.
+    pub missed: u64,
 }
 
 impl Sample {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::command::System;
+use crate::deposit::ACCOUNTS;
+use crate::system::System;
 use crate::workload::DataSet;
 
 /// Prints one table of Factum's embedded store beside its peers: medians of interleaved rounds in one run.
@@ -15,7 +16,7 @@ pub(crate) struct Arguments {
     #[arg(value_enum, default_values_t = [What::All])]
     pub what: Vec<What>,
     /// Which systems take part.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = System::ALL)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = System::ALL.iter().copied())]
     pub systems: Vec<System>,
     /// How many rounds a median is made of.
     #[arg(long)]
@@ -35,10 +36,16 @@ pub(crate) struct Arguments {
     /// How many events the data set has that the peers are given too.
     #[arg(long)]
     pub peer_events: Option<u64>,
+    /// How many events are projected where a projection catches up.
+    #[arg(long)]
+    pub projected: Option<u64>,
+    /// How many writers record events while a projection follows, one row each.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16], value_parser = clap::value_parser!(u64).range(1..=ACCOUNTS))]
+    pub live_writers: Vec<u64>,
     /// Where the data goes, on the disk that is to be measured; it is removed at the end.
     #[arg(long, default_value = "target/factum-bench-data")]
     pub dir: PathBuf,
-    /// Takes less than three minutes, and says less: 3 short rounds, small data sets.
+    /// Takes a few minutes, and says less: 3 short rounds, small data sets.
     #[arg(long)]
     pub quick: bool,
     /// Also writes the table to this file, as JSON.
@@ -65,6 +72,8 @@ pub(crate) enum What {
     Memory,
     /// Opening.
     Open,
+    /// Projections into a table.
+    Project,
 }
 
 /// What all rows go by.
@@ -74,8 +83,10 @@ pub(crate) struct Config {
     pub rounds: usize,
     /// How long a measurement takes, in seconds.
     pub seconds: f64,
-    /// The systems that take part.
+    /// The systems that take part where events are kept.
     pub systems: Vec<System>,
+    /// The systems that take part where events are projected.
+    pub projectors: Vec<System>,
     /// How many writers append at once.
     pub writers: Vec<usize>,
     /// How many events they append at a time.
@@ -86,6 +97,10 @@ pub(crate) struct Config {
     pub common: DataSet,
     /// The data set that only Factum is given, where it is another one.
     pub large: DataSet,
+    /// How many events are projected where a projection catches up.
+    pub projected: u64,
+    /// How many writers record events while a projection follows.
+    pub live_writers: Vec<u64>,
 }
 
 /// A data set and the systems that are measured on it.
@@ -100,17 +115,21 @@ pub(crate) struct Size {
 impl Arguments {
     /// What is meant by what was typed.
     pub(crate) fn config(&self) -> Config {
-        let (rounds, seconds, events, peer_events) =
-            if self.quick { (3, 0.25, 1_000_000, 100_000) } else { (5, 1.0, 10_000_000, 1_000_000) };
+        let (rounds, seconds, events, peer_events, projected) =
+            if self.quick { (3, 0.25, 1_000_000, 100_000, 5_000) } else { (5, 1.0, 10_000_000, 1_000_000, 100_000) };
+        let among = |all: &[System]| all.iter().copied().filter(|system| self.systems.contains(system)).collect();
         Config {
             rounds: self.rounds.unwrap_or(rounds).max(1),
             seconds: self.seconds.unwrap_or(seconds),
-            systems: System::ALL.into_iter().filter(|system| self.systems.contains(system)).collect(),
+            systems: among(System::STORES),
+            projectors: among(System::PROJECTORS),
             writers: self.writers.clone(),
             appends_of: self.appends_of.clone(),
             folder: self.dir.clone(),
             common: DataSet::new(self.peer_events.unwrap_or(peer_events)),
             large: DataSet::new(self.events.unwrap_or(events)),
+            projected: self.projected.unwrap_or(projected),
+            live_writers: self.live_writers.clone(),
         }
     }
 

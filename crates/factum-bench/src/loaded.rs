@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use crate::child::Child;
-use crate::command::{Command, Memory, Sample, System};
+use crate::command::{Command, Memory, Sample};
 use crate::config::Size;
+use crate::system::System;
 use crate::table::{rate, short};
 use crate::workload::DataSet;
 

@@ -1,18 +1,23 @@
 //! Factum beside its peers: one table of ratios, from one run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 
+mod system;
+use system::System;
 mod config;
 use config::{Arguments, Config, What};
 mod workload;
 mod stats;
 mod command;
-use command::System;
+mod converse;
 mod peer;
 mod measure;
+mod deposit;
+mod projector;
+mod projection;
 mod serve;
 mod child;
 mod loaded;
@@ -28,20 +33,25 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     match served() {
-        Some((system, folder)) => serve::serve(system, &folder),
+        Some((serve, system, folder)) => serve(system, &folder),
         None => compare(&Arguments::parse()),
     }
 }
 
+/// What serves a system.
+type Serve = fn(System, &Path) -> Result<()>;
+
 /// The system that this process is to serve, where the measuring process started it: `serve SYSTEM FOLDER`.
-fn served() -> Option<(System, PathBuf)> {
+fn served() -> Option<(Serve, System, PathBuf)> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != "serve" {
-        return None;
-    }
+    let serve: Serve = match arguments.next()?.to_str()? {
+        "serve" => serve::serve,
+        "serve-projection" => serve::serve_projection,
+        _ => return None,
+    };
     let name = arguments.next()?;
-    let system = System::ALL.into_iter().find(|system| name == system.name())?;
-    Some((system, arguments.next()?.into()))
+    let system = System::ALL.iter().copied().find(|system| name == system.name())?;
+    Some((serve, system, arguments.next()?.into()))
 }
 
 fn compare(arguments: &Arguments) -> Result<()> {
@@ -50,10 +60,10 @@ fn compare(arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("cannot create {}: remove it, or name another folder with --dir", config.folder.display()))?;
     let mut table = Table::default();
     let measured = measure(arguments, &config, &mut table);
-    std::fs::remove_dir_all(&config.folder)?;
+    let removed = std::fs::remove_dir_all(&config.folder);
     measured?;
-    println!("{}\n", head(&config));
-    println!("{table}");
+    removed?;
+    println!("{}\n\n{table}", head(&config));
     eprintln!("{} goals lost", table.lost());
     if let Some(path) = &arguments.json {
         std::fs::write(path, serde_json::to_string_pretty(&table)?)?;
@@ -84,6 +94,9 @@ fn measure(arguments: &Arguments, config: &Config, table: &mut Table) -> Result<
     }
     if asks_for(What::Open) {
         row::open::run(config, &mut loaded, table)?;
+    }
+    if asks_for(What::Project) {
+        row::project::run(config, table)?;
     }
     Ok(())
 }

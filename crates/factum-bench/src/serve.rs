@@ -1,6 +1,5 @@
 //! The process of one system: it does what it is told, a line at a time.
 
-use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,14 +7,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tokio::runtime::Runtime;
 
-use crate::child::ANSWER;
-use crate::command::{Command, Memory, Reply, Sample, System};
+use crate::command::{Command, Memory, Reply, Sample};
+use crate::converse::converse;
 use crate::measure;
 use crate::peer::bare::{self, Bare};
 use crate::peer::factum::Factum;
 use crate::peer::sqlite::Sqlite;
 use crate::peer::umadb::UmaDb;
 use crate::peer::{Peer, Tally};
+use crate::projection::eventsourced::Eventsourced;
+use crate::projection::factum::Factum as Projecting;
+use crate::projector;
+use crate::system::System;
 use crate::workload::{self, DataSet, LOAD_EVENTS, LONG_STREAM};
 
 /// Serves a system on a folder until it is told to close it.
@@ -28,33 +31,22 @@ pub(crate) fn serve(system: System, folder: &Path) -> Result<()> {
         System::Factum => serve_peer::<Factum>(folder),
         System::Umadb => serve_peer::<UmaDb>(folder),
         System::Sqlite => serve_peer::<Sqlite>(folder),
+        System::Partitioned | System::CqrsEs | System::Eventsourced => bail!("{system:?} only projects"),
     }
 }
 
-/// Reads commands and writes answers; the first answer says how opening went.
-fn converse<T>(opened: Result<(T, Sample)>, mut obey: impl FnMut(&mut T, &Command) -> Result<Reply>) -> Result<()> {
-    let mut system = match opened {
-        Ok((system, sample)) => {
-            answer(&Reply::Sample(sample))?;
-            system
-        }
-        Err(error) => return answer(&Reply::Failed(format!("{error:#}"))),
-    };
-    for line in std::io::stdin().lock().lines() {
-        let command = serde_json::from_str(&line?)?;
-        let last = matches!(command, Command::Close);
-        answer(&obey(&mut system, &command).unwrap_or_else(|error| Reply::Failed(format!("{error:#}"))))?;
-        if last {
-            break;
-        }
+/// Serves a system that projects, likewise.
+///
+/// # Errors
+/// As [`serve`].
+pub(crate) fn serve_projection(system: System, folder: &Path) -> Result<()> {
+    match system {
+        System::Factum => projector::serve::<Projecting<1>>(folder),
+        System::Partitioned => projector::serve::<Projecting<4>>(folder),
+        System::Eventsourced => projector::serve::<Eventsourced>(folder),
+        System::CqrsEs => bail!("it has a program of its own"),
+        System::Bare | System::Umadb | System::Sqlite => bail!("{system:?} does not project"),
     }
-    Ok(())
-}
-
-fn answer(reply: &Reply) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{ANSWER}{}", serde_json::to_string(reply)?)?;
-    Ok(stdout.flush()?)
 }
 
 fn serve_bare(bare: &mut Bare, command: &Command) -> Result<Reply> {
@@ -114,6 +106,7 @@ impl<P: Peer> Served<P> {
             }
             Command::Decide { events, seconds, seed } => self.decide(&peer, DataSet::new(events), seconds, seed)?,
             Command::Memory => return Ok(Reply::Memory(Memory::now()?)),
+            Command::CatchUp | Command::Live { .. } | Command::Show { .. } => bail!("only a projection does this"),
             Command::Close => self.close(peer)?,
         };
         Ok(Reply::Sample(sample))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::command::System;
+use crate::system::System;
 
 /// A value and how it is written.
 #[derive(Debug, Clone, Serialize)]
@@ -39,21 +39,31 @@ pub(crate) enum Better {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     what: String,
+    /// The systems that such a row has values of.
+    #[serde(skip)]
+    columns: &'static [System],
     better: Better,
     cells: Vec<(&'static str, Cell)>,
     goals: Vec<Goal>,
 }
 
-/// All rows.
+/// All rows, and what is to be said about them.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Table {
     rows: Vec<Row>,
+    notes: Vec<String>,
 }
 
 impl Row {
     /// A row without values.
     pub(crate) fn new(what: impl Into<String>, better: Better) -> Self {
-        Self { what: what.into(), better, cells: Vec::new(), goals: Vec::new() }
+        Self { what: what.into(), columns: System::STORES, better, cells: Vec::new(), goals: Vec::new() }
+    }
+
+    /// Of a projection.
+    #[must_use]
+    pub(crate) fn of_projection(self) -> Self {
+        Self { columns: System::PROJECTORS, ..self }
     }
 
     /// With the value of a system.
@@ -72,10 +82,11 @@ impl Row {
         self.cells.iter().find(|(name, _)| *name == system.name()).map(|(_, cell)| cell)
     }
 
-    /// How many times as good as the other system Factum is.
+    /// How many times as good as the other system Factum is; `None` where one of them is nothing.
     fn ratio(&self, other: System) -> Option<f64> {
         let (ours, theirs) = (self.of(System::Factum)?.value, self.of(other)?.value);
-        Some(if self.better == Better::Higher { ours / theirs } else { theirs / ours })
+        let ratio = if self.better == Better::Higher { ours / theirs } else { theirs / ours };
+        Some(ratio).filter(|ratio| ratio.is_finite())
     }
 
     /// Whether a goal is reached, as far as it was measured.
@@ -108,8 +119,8 @@ impl Row {
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Times(times, other) => write!(f, "≥ {times} × {}", title(*other)),
-            Self::Ahead(other) => write!(f, "ahead of {}", title(*other)),
+            Self::Times(times, other) => write!(f, "≥ {times} × {}", other.title()),
+            Self::Ahead(other) => write!(f, "ahead of {}", other.title()),
             Self::AtMost(_, shown) => write!(f, "≤ {shown}"),
         }
     }
@@ -122,6 +133,12 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Adds a sentence that the table is to be read with.
+    pub(crate) fn note(&mut self, note: String) {
+        eprintln!("{note}");
+        self.notes.push(note);
+    }
+
     /// How many goals were not reached.
     pub(crate) fn lost(&self) -> usize {
         self.rows.iter().flat_map(|row| row.goals.iter().filter(|&&goal| row.reached(goal) == Some(false))).count()
@@ -131,27 +148,21 @@ impl Table {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "| {} |", self.what)?;
-        System::ALL.iter().try_for_each(|&system| write!(f, " {} |", self.shown(system)))?;
+        self.columns.iter().try_for_each(|&system| write!(f, " {} |", self.shown(system)))?;
         write!(f, " {} |", self.shown_goals())
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "| |")?;
-        System::ALL.iter().try_for_each(|&system| write!(f, " {} |", title(system)))?;
-        writeln!(f, " goal |\n|---|---|---|---|---|---|")?;
-        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
-    }
-}
-
-/// The heading of a system's column.
-fn title(system: System) -> &'static str {
-    match system {
-        System::Factum => "Factum",
-        System::Bare => "the limit",
-        System::Umadb => "UmaDB",
-        System::Sqlite => "SQLite",
+        for (number, rows) in self.rows.chunk_by(|one, next| one.columns == next.columns).enumerate() {
+            let columns = rows[0].columns;
+            write!(f, "{}| |", if number == 0 { "" } else { "\n" })?;
+            columns.iter().try_for_each(|system| write!(f, " {} |", system.title()))?;
+            writeln!(f, " goal |\n|---|{}---|", "---|".repeat(columns.len()))?;
+            rows.iter().try_for_each(|row| writeln!(f, "{row}"))?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "\n{note}"))
     }
 }
 
@@ -198,8 +209,8 @@ fn digits(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Better, Cell, Goal, Row, micros, short};
-    use crate::command::System;
+    use super::{Better, Cell, Goal, Row, Table, micros, short};
+    use crate::system::System;
 
     fn row(better: Better, goals: &[Goal]) -> Row {
         let mut row = Row::new("appends", better).goals(goals);
@@ -220,6 +231,20 @@ mod tests {
         let shown = row(Better::Higher, &goals).to_string();
         let expected = "| appends | 300 | – | 200 (1.50×) | – | ≥ 2 × UmaDB **lost**; ahead of SQLite not measured; ≤ 300 µs |";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn rows_of_other_systems_are_a_table_of_their_own_and_nothing_has_no_ratio() {
+        let mut misses = Row::new("misses", Better::Lower).of_projection();
+        for (system, value) in [(System::Factum, 0.0), (System::CqrsEs, 0.0), (System::Eventsourced, 7.0)] {
+            misses.cell(system, Cell { value, shown: value.to_string() });
+        }
+        let table = Table { rows: vec![row(Better::Higher, &[]), misses], notes: vec!["read it so".to_owned()] };
+        let expected = "| | Factum | the limit | UmaDB | SQLite | goal |\n|---|---|---|---|---|---|\n\
+             | appends | 300 | – | 200 (1.50×) | – |  |\n\n\
+             | | Factum | Factum, 4 partitions | cqrs-es | eventsourced | goal |\n|---|---|---|---|---|---|\n\
+             | misses | 0 | – | 0 | 7 |  |\n\nread it so\n";
+        assert_eq!(table.to_string(), expected);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use anyhow::{Result, ensure};
 
 use super::Rounds;
 use crate::child::Child;
-use crate::command::{Command, Sample, System};
+use crate::command::{Command, Sample};
 use crate::config::Config;
+use crate::system::System;
 use crate::table::{Better, Cell, Goal, Row, Table, micros, rate, short};
 
 /// Measures every combination, each in new processes on new folders.

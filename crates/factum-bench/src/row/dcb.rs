@@ -18,9 +18,9 @@ pub(crate) fn run(config: &Config, loaded: &mut Loaded, table: &mut Table) -> Re
         let among = format!("on 2 tags among {} events", short(events as f64));
         let rounds = measure_calls(config, loaded, &size, |seed| Command::ReadTagged { events, seconds, seed })?;
         let goals: &[Goal] = if config.is_large(&size) { &[Goal::AtMost(100.0, "p99 100 µs")] } else { &[] };
-        table.push(latencies(format!("check {among}"), &size, &rounds).goals(goals));
+        table.push(latencies(format!("check {among}"), &size.systems, &rounds).goals(goals));
         let rounds = measure_calls(config, loaded, &size, |seed| Command::Decide { events, seconds, seed })?;
-        table.push(latencies(format!("check and durable append {among}"), &size, &rounds));
+        table.push(latencies(format!("check and durable append {among}"), &size.systems, &rounds));
     }
     Ok(())
 }

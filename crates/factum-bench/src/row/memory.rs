@@ -3,9 +3,10 @@
 use anyhow::Result;
 
 use crate::child::Child;
-use crate::command::{Command, Memory, System};
+use crate::command::{Command, Memory};
 use crate::config::{Config, Size};
 use crate::loaded::Loaded;
+use crate::system::System;
 use crate::table::{Better, Cell, Goal, Row, Table, short};
 use crate::workload::LongStream;
 

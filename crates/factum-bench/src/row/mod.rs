@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use crate::command::{Command, Sample, System};
+use crate::command::{Command, Sample};
 use crate::config::{Config, Size};
 use crate::loaded::Loaded;
 use crate::stats::median;
+use crate::system::System;
 use crate::table::{Better, Cell, Row, micros};
 
 pub(crate) mod append;
@@ -13,6 +14,7 @@ pub(crate) mod dcb;
 pub(crate) mod disk;
 pub(crate) mod memory;
 pub(crate) mod open;
+pub(crate) mod project;
 pub(crate) mod read;
 pub(crate) mod stream;
 
@@ -55,9 +57,9 @@ fn measure_calls(config: &Config, loaded: &mut Loaded, size: &Size, call: impl F
 }
 
 /// A row of latencies: it shows p50 and p99, and compares p99.
-fn latencies(what: String, size: &Size, rounds: &Rounds) -> Row {
+fn latencies(what: String, systems: &[System], rounds: &Rounds) -> Row {
     let mut row = Row::new(what, Better::Lower);
-    for &system in &size.systems {
+    for &system in systems {
         let [p50, p99] = [rounds.median(system, |sample| sample.p50_us), rounds.median(system, |sample| sample.p99_us)];
         row.cell(system, Cell { value: p99, shown: format!("p50 {}, p99 {}", micros(p50), micros(p99)) });
     }

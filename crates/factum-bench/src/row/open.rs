@@ -6,9 +6,10 @@ use anyhow::{Result, ensure};
 
 use super::Rounds;
 use crate::child::Child;
-use crate::command::{Command, System};
+use crate::command::Command;
 use crate::config::{Config, Size};
 use crate::loaded::Loaded;
+use crate::system::System;
 use crate::table::{Better, Cell, Goal, Row, Table, micros, short};
 
 /// What is appended before a kill, so that there is something to recover.

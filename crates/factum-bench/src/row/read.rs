@@ -6,9 +6,10 @@ use anyhow::{Result, ensure};
 
 use super::Rounds;
 use crate::child::Child;
-use crate::command::{Command, Sample, System};
+use crate::command::{Command, Sample};
 use crate::config::Config;
 use crate::loaded::Loaded;
+use crate::system::System;
 use crate::table::{Better, Cell, Goal, Row, Table, rate, short};
 use crate::workload::DATA_BYTES;
 

@@ -21,7 +21,7 @@ pub(crate) fn run(config: &Config, loaded: &mut Loaded, table: &mut Table) -> Re
             let streams = short(size.set.streams() as f64);
             let what = format!("read one stream of {LONG_STREAM} events {lie}, among {streams} streams");
             let goals: &[Goal] = if config.is_large(&size) { &[Goal::AtMost(50.0, "p99 50 µs")] } else { &[] };
-            table.push(latencies(what, &size, &rounds).goals(goals));
+            table.push(latencies(what, &size.systems, &rounds).goals(goals));
         }
     }
     Ok(())
