@@ -3,10 +3,10 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use factum::RecordedEvent;
+use factum_http::cloud_event::{self, CloudEvent};
 use serde::Serialize;
 
 use crate::args::{Color, Format, Global};
-use crate::cloud_event::{self, CloudEvent};
 use crate::exit::Failure;
 use crate::members::Members;
 use crate::table::{self, Table};

@@ -8,8 +8,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("factum-derive", &[]),
     ("factum-embedded", &["factum"]),
     ("factum-sqlite", &["factum", "factum-embedded"]),
+    ("factum-http", &["factum"]),
     ("factum-bank", &["factum", "factum-embedded"]),
-    ("factum-cli", &["factum", "factum-embedded", "factum-sqlite", "factum-bank"]),
+    ("factum-cli", &["factum", "factum-embedded", "factum-sqlite", "factum-http", "factum-bank"]),
     ("factum-bench", &["factum", "factum-embedded", "factum-sqlite"]),
     ("xtask", &[]),
 ];

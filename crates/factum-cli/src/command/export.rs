@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use ::csv::Writer;
 use factum::{AnyStore, RecordedEvent};
+use factum_http::CloudEvent;
 
 use crate::args::{self, Format};
-use crate::cloud_event::CloudEvent;
 use crate::command::Context;
 use crate::csv::{self, ENVELOPE};
 use crate::destination::Destination;

@@ -1,10 +1,10 @@
 //! `factum stream`: lists streams, or shows one.
 
 use factum::{AnyStore, Category, Query, Read, ReadStreams, RecordedEvent, Store, StreamName, StreamSummary};
+use factum_http::CloudEvent;
 use serde::Serialize;
 
 use crate::args::{self, Format};
-use crate::cloud_event::CloudEvent;
 use crate::command::Context;
 use crate::exit::Failure;
 
