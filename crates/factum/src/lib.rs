@@ -149,7 +149,7 @@ mod projection;
 pub use projection::{
     Activity, BATCH_EVENTS, ControlError, Failure, LEASE, MemoryDb, MemoryTx, OnFailure, ParkedEvent, Partition, PartitionStatus,
     Phase, Projection, ReadDb, ReadModel, ReadModelName, ReadModelNameError, ReadModels, Record, Runner, Running, StartError,
-    Status, TxOf, WaitError,
+    Status, TxOf, Unavailable, WaitError,
 };
 mod publish;
 pub use publish::{Outbox, Publish};

@@ -24,7 +24,7 @@ mod read_models;
 use std::borrow::Cow;
 use std::future::Future;
 
-pub use failure::OnFailure;
+pub use failure::{OnFailure, Unavailable};
 pub use memory::{MemoryDb, MemoryTx};
 pub use read_db::{ReadDb, ReadModelName, ReadModelNameError, Record};
 pub use read_models::{ControlError, Partition, ReadModel, ReadModels};

@@ -13,6 +13,10 @@ pub trait Publish: Send + Sync + 'static {
     /// The version of it. A new one goes on where the old one stands: nothing is published again.
     const VERSION: u32 = 1;
 
+    /// How many are handed on at a time, counted from 1; those of one key one by one. Another number needs another
+    /// [`VERSION`](Self::VERSION).
+    const PARTITIONS: u32 = 1;
+
     /// Which events.
     ///
     /// # Errors
@@ -29,7 +33,8 @@ pub trait Publish: Send + Sync + 'static {
     /// Hands the event on. It may come again: its id tells.
     ///
     /// # Errors
-    /// Anything: what comes next is for the runner's policy to say.
+    /// Anything: what comes next is for the runner's policy to say. [`Unavailable`](crate::Unavailable) where it is no fault of
+    /// the event's: then all of them wait until it is over, and none is parked.
     fn publish(&self, event: &RecordedEvent) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
@@ -50,6 +55,7 @@ impl<T: Publish, D: ReadDb> Outbox<T, D> {
 impl<T: Publish, D: ReadDb> Projection for Outbox<T, D> {
     const NAME: &'static str = "outbox";
     const VERSION: u32 = T::VERSION;
+    const PARTITIONS: u32 = T::PARTITIONS;
     const DELIVERS: bool = true;
     type Events = ();
     type Db = D;

@@ -1,11 +1,13 @@
 //! The effects that a former read model left undone: its successor has them, without applying the events again.
 
+use std::pin::pin;
+
 use super::failure::{OnFailure, guarded};
 use super::pass::Due;
 use super::records::{Failure, ParkedEvent, PartitionRecord};
 use super::status::Activity;
 use super::worker::{Halt, Session};
-use crate::{Position, Projection, Range, Read, ReadDb, Store};
+use crate::{Position, Projection, Range, Read, ReadDb, Store, TypedEvent};
 
 impl<P: Projection> Session<'_, P> {
     /// Delivers what lies between the mark of the effects and the checkpoint: at a swap, nothing is left out.
@@ -24,6 +26,17 @@ impl<P: Projection> Session<'_, P> {
         Ok(())
     }
 
+    /// One effect. It may take long: the lease is renewed meanwhile, and where it is lost, the effect is given up.
+    pub(crate) async fn deliver_event(&self, event: &TypedEvent<P::Events>) -> Result<Result<(), String>, Halt> {
+        let mut effect = pin!(guarded(self.shared().projection.deliver(event)));
+        loop {
+            match tokio::time::timeout(self.shared().options.lease / 3, effect.as_mut()).await {
+                Ok(outcome) => return self.judged(outcome),
+                Err(_takes_long) => self.renew().await?,
+            }
+        }
+    }
+
     async fn deliver_left(&mut self, due: &Due<P::Events>) -> Result<(), Halt> {
         if self.parked.contains_key(&due.key) {
             return self.mark(due.position, Some(self.behind(due).await?)).await;
@@ -32,8 +45,7 @@ impl<P: Projection> Session<'_, P> {
         let policy = self.shared().options.on_failure;
         let mut tries = 0;
         loop {
-            let outcome = guarded(self.shared().projection.deliver(event)).await;
-            let Err(error) = self.judged(outcome)? else { return Ok(()) };
+            let Err(error) = self.deliver_event(event).await? else { return self.mark(due.position, None).await };
             tries += 1;
             let failure = Failure { position: due.position, error: error.clone(), tries };
             match policy.backoff().after(tries) {

@@ -7,7 +7,8 @@ use std::task::Poll;
 use crate::{Backoff, HandlerError};
 
 /// What a runner does about an event that [`apply`](crate::Projection::apply) or [`deliver`](crate::Projection::deliver) refuses,
-/// or that cannot be read. A failure of the database is none of these: it is tried again until it is over.
+/// or that cannot be read. A failure of the database, and one that is [`Unavailable`], is none of these: it is tried again until
+/// it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnFailure {
@@ -26,6 +27,26 @@ impl OnFailure {
             Self::Stop => Backoff::NEVER,
             Self::Retry(backoff) | Self::Park(backoff) => backoff,
         }
+    }
+}
+
+/// A failure that is no event's fault: what it is handed to cannot be reached, or asks to be left alone for a while. Nothing is
+/// parked for it: everything waits in its place, and is tried again until it is over.
+///
+/// ```
+/// # use factum::{HandlerError, Unavailable};
+/// fn greeted(answer: Result<(), std::io::Error>) -> Result<(), HandlerError> {
+///     Ok(answer.map_err(Unavailable::new)?)
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unavailable(HandlerError);
+
+impl Unavailable {
+    /// For this reason.
+    pub fn new(reason: impl Into<HandlerError>) -> Self {
+        Self(reason.into())
     }
 }
 

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::TxOf;
-use super::failure::{OnFailure, guarded, text};
+use super::failure::{OnFailure, Unavailable, guarded, text};
 use super::records::{Failure, ParkedEvent, PartitionRecord};
 use super::status::Activity;
 use super::worker::{Halt, Session};
@@ -85,15 +85,23 @@ impl<P: Projection> Session<'_, P> {
         }
     }
 
-    /// Delivers the events in their order: how many, and why not the next.
+    /// Delivers the events in their order, as many as there is time for: how many, and what is wrong with the next.
     async fn deliver(&mut self, some: &[Due<P::Events>]) -> Result<(usize, Option<String>), Halt> {
         if !self.delivers() {
             return Ok((some.len(), None));
         }
+        let began = Instant::now();
         for (index, due) in some.iter().enumerate() {
+            if 0 < index && self.shared().options.lease / 4 < began.elapsed() {
+                return Ok((index, None));
+            }
             self.attend().await?;
-            if let Err(error) = self.deliver_one(due).await? {
-                return Ok((index, Some(error)));
+            match self.deliver_one(due).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Ok((index, Some(error))),
+                // What had its effect counts first, so that it is not had again at each try.
+                Err(Halt::Unavailable(_)) if 0 < index => return Ok((index, None)),
+                Err(halt) => return Err(halt),
             }
         }
         Ok((some.len(), None))
@@ -101,9 +109,7 @@ impl<P: Projection> Session<'_, P> {
 
     pub(crate) async fn deliver_one(&self, due: &Due<P::Events>) -> Result<Result<(), String>, Halt> {
         match &due.event {
-            Ok(event) if self.delivers() && !self.parked.contains_key(&due.key) => {
-                self.judged(guarded(self.shared().projection.deliver(event)).await)
-            }
+            Ok(event) if self.delivers() && !self.parked.contains_key(&due.key) => self.deliver_event(event).await,
             _ => Ok(Ok(())),
         }
     }
@@ -198,7 +204,9 @@ impl<P: Projection> Session<'_, P> {
     /// An outcome of the projection's: its own failures are values, those of the database halt.
     pub(crate) fn judged(&self, outcome: Result<(), crate::HandlerError>) -> Result<Result<(), String>, Halt> {
         match outcome {
-            Err(error) if P::Db::is_transient(&*error) => Err(StoreError::new(StoreErrorKind::Unavailable, text(&error)).into()),
+            Err(error) if error.is::<Unavailable>() || P::Db::is_transient(&*error) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, text(&error)).into())
+            }
             outcome => Ok(outcome.map_err(|error| text(&error))),
         }
     }

@@ -81,7 +81,7 @@ impl<P: Projection> Session<'_, P> {
     /// A parked event has its effect before its changes commit, as any other.
     async fn deliver_parked(&self, due: &Due<P::Events>) -> Result<Result<(), String>, Halt> {
         match &due.event {
-            Ok(event) if P::DELIVERS && self.is_live() => self.judged(guarded(self.shared().projection.deliver(event)).await),
+            Ok(event) if P::DELIVERS && self.is_live() => self.deliver_event(event).await,
             Ok(_) => Ok(Ok(())),
             Err(unreadable) => Ok(Err(unreadable.clone())),
         }

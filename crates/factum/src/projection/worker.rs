@@ -63,13 +63,15 @@ impl<P: Projection> Worker<P> {
         let shutdown = self.shared.shutdown.clone();
         let mut failures = 0;
         loop {
+            let began = Instant::now();
             match shutdown.run_until_cancelled(self.hold()).await {
                 None | Some(Halt::Shutdown) => break,
                 Some(Halt::Gone) => break self.shared.status.send_modify(|status| status.remove(&self.model, self.partition)),
                 Some(Halt::Fenced) => failures = 0,
                 Some(Halt::Stopped(failure)) => self.activity(Activity::Stopped(failure)),
                 Some(Halt::Unavailable(error)) => {
-                    failures += 1;
+                    // One that comes after a while of work is the first of its kind.
+                    failures = if self.shared.options.unavailable.longest < began.elapsed() { 1 } else { failures + 1 };
                     self.activity(Activity::Unavailable(error.to_string()));
                 }
             }
@@ -209,9 +211,7 @@ impl<P: Projection> Session<'_, P> {
             return Ok(());
         }
         if self.renew_at <= now {
-            if !self.worker.lease().renew(self.db(), self.token).await? {
-                return Err(Halt::Fenced);
-            }
+            self.renew().await?;
             self.renew_at = now + self.worker.shared.options.lease / 3;
         }
         let phase = self.model.phase;
@@ -224,6 +224,10 @@ impl<P: Projection> Session<'_, P> {
         self.do_requests().await?;
         self.attend_at = Instant::now() + POLL;
         Ok(())
+    }
+
+    pub(crate) async fn renew(&self) -> Result<(), Halt> {
+        if self.worker.lease().renew(self.db(), self.token).await? { Ok(()) } else { Err(Halt::Fenced) }
     }
 
     /// Waits, and attends.

@@ -5,5 +5,6 @@ mod contract;
 mod failures;
 mod kills;
 mod leases;
+mod outboxes;
 mod running;
 mod swaps;
