@@ -96,6 +96,8 @@ impl<P: Projection> Session<'_, P> {
                 return Ok((index, None));
             }
             self.attend().await?;
+            // An effect cannot be taken back: after a swap it is the other one's.
+            self.look().await?;
             match self.deliver_one(due).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Ok((index, Some(error))),

@@ -59,8 +59,14 @@ impl Partitions {
         self.0.iter().map(|partition| partition.value.checkpoint()).min().unwrap_or_default()
     }
 
-    fn delivered(&self) -> u64 {
-        self.0.iter().map(|partition| partition.value.delivered).min().unwrap_or_default()
+    /// How far the effects of a partition are, if there are as many of them; otherwise the same keys are in other ones, and
+    /// what is sure is how far all of them are.
+    fn delivered(&self, partition: usize, partitions: usize) -> u64 {
+        let delivered = |partition: &Held<PartitionRecord>| partition.value.delivered;
+        match self.0.get(partition) {
+            Some(same) if self.0.len() == partitions => delivered(same),
+            _ => self.0.iter().map(delivered).min().unwrap_or_default(),
+        }
     }
 }
 
@@ -86,8 +92,8 @@ async fn swap<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result
         // Written as it is: it cannot move on before this commits.
         whole &= partition.replace(db, &mut tx, &partition.value).await?;
     }
-    for partition in &filled.0 {
-        let delivered = if delivers { queried.delivered() } else { partition.value.checkpoint };
+    for (number, partition) in filled.0.iter().enumerate() {
+        let delivered = if delivers { queried.delivered(number, filled.0.len()) } else { partition.value.checkpoint };
         // With another token, whoever fills it reads all of it again: that it is live, and what is parked.
         let token = partition.value.token + 1;
         whole &= partition.replace(db, &mut tx, &PartitionRecord { delivered, token, ..partition.value.clone() }).await?;

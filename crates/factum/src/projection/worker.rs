@@ -214,16 +214,19 @@ impl<P: Projection> Session<'_, P> {
             self.renew().await?;
             self.renew_at = now + self.worker.shared.options.lease / 3;
         }
-        let phase = self.model.phase;
-        self.model = Held::committed(self.db(), &self.name().model_key()).await?.ok_or(Halt::Gone)?.value;
-        if self.model.phase != phase {
-            // A swap wrote the partition's record too.
-            return Err(Halt::Fenced);
-        }
+        self.look().await?;
         self.rate.measure(now);
         self.do_requests().await?;
         self.attend_at = Instant::now() + POLL;
         Ok(())
+    }
+
+    /// Reads what its read model is to do.
+    pub(crate) async fn look(&mut self) -> Result<(), Halt> {
+        let phase = self.model.phase;
+        self.model = Held::committed(self.db(), &self.name().model_key()).await?.ok_or(Halt::Gone)?.value;
+        // A swap wrote the partition's record too.
+        if self.model.phase == phase { Ok(()) } else { Err(Halt::Fenced) }
     }
 
     pub(crate) async fn renew(&self) -> Result<(), Halt> {

@@ -119,3 +119,59 @@ async fn a_new_version_hands_on_what_the_old_one_left_and_nothing_again_after_th
     old.ended().await;
     check_away::<2>(&World { shutdown: Default::default(), ..world }, 3, |call| call % 2 == 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_swap_the_new_version_hands_on_and_the_old_one_does_not() {
+    let world = World::new();
+    let (old, new) = (Slow::new(9), Slow::new(9));
+    let first = world.start(Outbox::new(Away::<1>(|_| false, AtomicU32::new(0), old.clone()))).await;
+    let head = world.deposit(&["a"]).await;
+    first.wait_for(head, PATIENCE).await.unwrap();
+    let second = world.start(Outbox::new(Away::<2>(|_| false, AtomicU32::new(0), new.clone()))).await;
+    until("the swap", async || second.read_models().live("away").await.unwrap() == Some(name("away@2"))).await;
+    let head = world.deposit(&["a", "b"]).await;
+    second.wait_for(head, PATIENCE).await.unwrap();
+    until("the effects", async || new.taken().len() == 2).await;
+    tokio::time::sleep(LEASE).await;
+    assert_eq!((old.taken(), new.taken()), (vec![1], vec![2, 3]));
+}
+
+/// A target in two parts that hangs at the events of a stream.
+struct Hanging<const VERSION: u32>(&'static str, Slow);
+
+impl<const VERSION: u32> Publish for Hanging<VERSION> {
+    const VERSION: u32 = VERSION;
+    const PARTITIONS: u32 = 2;
+
+    fn name(&self) -> std::borrow::Cow<'_, str> {
+        "hanging".into()
+    }
+
+    async fn publish(&self, event: &RecordedEvent) -> Result<(), HandlerError> {
+        if event.stream.as_str() == self.0 {
+            std::future::pending::<()>().await;
+        }
+        self.1.publish(event).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_part_handed_on_is_not_handed_on_again_for_the_sake_of_another() {
+    let world = World::new();
+    let head = world.deposit(&["a", "b", "c", "d", "e", "f"]).await;
+    let (old, new) = (Slow::new(9), Slow::new(9));
+    let first = world.start(Outbox::new(Hanging::<1>("account-a", old.clone()))).await;
+    let whole = async || first.status().partitions.iter().any(|part| part.checkpoint == head);
+    until("one part at the head", whole).await;
+    world.shutdown.cancel();
+    first.ended().await;
+
+    let world = World { shutdown: Default::default(), ..world };
+    let _second = world.start(Outbox::new(Hanging::<2>("", new.clone()))).await;
+    until("the rest", async || 6 <= old.taken().len() + new.taken().len()).await;
+    tokio::time::sleep(LEASE).await;
+    let mut all = [old.taken(), new.taken()].concat();
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4, 5, 6]);
+    assert!(!old.taken().is_empty() && new.taken().contains(&1), "{:?} {:?}", old.taken(), new.taken());
+}
