@@ -10,7 +10,7 @@
 //! use axum::body::Bytes;
 //! use axum::http::{HeaderMap, StatusCode};
 //! use axum::{Router, routing::post};
-//! use factum::{Append, Backoff, Log, MemoryDb, MemoryStore, NewEvent, OnFailure, Outbox, Payload, Store};
+//! use factum::{Append, Backoff, Log, MemoryDb, MemoryStore, NewEvent, OnFailure, Outbox, Payload};
 //! use factum_http::{Secret, TOLERANCE, Webhook, cloud_event, verify};
 //! use tokio_util::sync::CancellationToken;
 //!

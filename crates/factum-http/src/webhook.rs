@@ -140,7 +140,7 @@ impl Webhook {
 
     /// The events that are sent; all otherwise. Those of the system's own streams never are.
     #[must_use]
-    pub fn query(mut self, query: Query) -> Self {
+    pub fn events(mut self, query: Query) -> Self {
         self.query = query;
         self
     }
