@@ -35,10 +35,8 @@ fn a_url_that_is_not_one_of_http_is_refused() {
 fn what_anyone_could_read_on_the_way_is_refused_unless_it_is_asked_for() {
     for host in ["example.com", "10.0.0.7:8080", "localhost.example.com", "[2001:db8::1]", "0.0.0.0"] {
         let url = format!("http://{host}/events?token=hidden");
-        let message = format!(
-            "the webhook to http://{host} is not encrypted: use https, or `Webhook::without_tls` where nobody can listen on the way"
-        );
-        check_refused(made("billing", &url), &message);
+        let advice = "use https, or `Webhook::without_tls` where nobody can listen on the way";
+        check_refused(made("billing", &url), &format!("the webhook to http://{host} is not encrypted: {advice}"));
         Webhook::without_tls("billing", &url, secret(SECRET)).unwrap();
     }
     for host in ["127.0.0.1:8080", "127.8.9.1", "[::1]:8080", "localhost", "shop.localhost:1"] {
