@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Stream(Stream),
     /// Print the causes and effects of an event, or a whole conversation
     Trace(Trace),
+    /// Print what the data of a stream's events adds up to, or what changed in it
+    State(State),
     /// Look at read models, and control them
     #[command(subcommand)]
     Projection(Projection),
@@ -239,6 +241,22 @@ pub(crate) struct Trace {
     /// At most N events
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = values::batch())]
     pub(crate) limit: u64,
+}
+
+/// `factum state`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The data of the events is merged in their order, each as a JSON merge patch (RFC 7386): what the application makes of them may
+be something else.")]
+pub(crate) struct State {
+    /// The stream
+    pub(crate) stream: StreamName,
+    /// As of a version of the stream, or of a time (RFC 3339) [default: now]
+    #[arg(long, value_name = "VERSION|TIME", value_parser = values::at)]
+    pub(crate) at: Option<values::At>,
+    /// What changed from one version to another
+    #[arg(long, value_name = "N..M", conflicts_with = "at", value_parser = values::versions)]
+    pub(crate) diff: Option<(factum::Version, factum::Version)>,
 }
 
 /// Where the read models are.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
-use factum::{Expected, Timestamp, Version, limits};
+use factum::{Expected, RecordedEvent, Timestamp, Version, limits};
 
 /// At least one.
 pub(crate) fn count() -> RangedU64ValueParser {
@@ -71,6 +71,39 @@ pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
         (_, Ok(age)) => Ok(Timestamp::now().earlier(age)),
         _ => Err("write a time like 2026-11-23T09:30:00Z, offset included, or an age like 15m".to_owned()),
     }
+}
+
+/// As of when a stream is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At {
+    Version(Version),
+    Time(Timestamp),
+}
+
+impl At {
+    /// Whether the event was there by then.
+    pub(crate) fn includes(self, event: &RecordedEvent) -> bool {
+        match self {
+            Self::Version(version) => event.version <= version,
+            Self::Time(time) => event.recorded_at <= time,
+        }
+    }
+}
+
+/// A version, or a time.
+pub(crate) fn at(text: &str) -> Result<At, String> {
+    match (text.parse().map(Version::new), text.parse()) {
+        (Ok(version), _) => Ok(At::Version(version)),
+        (_, Ok(time)) => Ok(At::Time(time)),
+        _ => Err("write a version, or a time like 2026-11-23T09:30:00Z, offset included".to_owned()),
+    }
+}
+
+/// `N..M`
+pub(crate) fn versions(text: &str) -> Result<(Version, Version), String> {
+    let parse = |text: &str| text.parse().ok().map(Version::new);
+    let versions = text.split_once("..").and_then(|(before, after)| Some((parse(before)?, parse(after)?)));
+    versions.ok_or_else(|| "write it as two versions, such as 3..7".to_owned())
 }
 
 /// `utc`, or an offset: what a time that names no zone is to end in.

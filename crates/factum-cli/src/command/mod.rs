@@ -4,6 +4,7 @@ mod append;
 mod read;
 mod stream;
 mod trace;
+mod state;
 mod projection;
 mod group;
 mod stats;
@@ -44,6 +45,7 @@ pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Read(args) => read::run(args, context).await,
         Command::Stream(args) => stream::run(args, context).await,
         Command::Trace(args) => trace::run(args, context).await,
+        Command::State(args) => state::run(args, context).await,
         Command::Projection(args) => projection::run(args, context).await,
         Command::Group(args) => group::run(args, context).await,
         Command::Stats => stats::run(context).await,

@@ -8,6 +8,7 @@ mod read;
 mod terminal;
 mod copy;
 mod trace;
+mod state;
 mod projection;
 mod group;
 mod import;
