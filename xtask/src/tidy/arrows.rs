@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("factum-embedded", &["factum"]),
     ("factum-sqlite", &["factum", "factum-embedded"]),
     ("factum-http", &["factum"]),
+    ("factum-enrolment", &["factum", "factum-embedded"]),
     ("factum-bank", &["factum", "factum-embedded"]),
     ("factum-cli", &["factum", "factum-embedded", "factum-sqlite", "factum-http", "factum-bank"]),
     ("factum-bench", &["factum", "factum-embedded", "factum-sqlite"]),
