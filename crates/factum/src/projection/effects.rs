@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use super::failure::{OnFailure, guarded};
 use super::pass::Due;
-use super::records::{Failure, ParkedEvent, PartitionRecord};
+use super::records::{ParkedEvent, PartitionRecord};
 use super::status::Activity;
 use super::worker::{Halt, Session};
 use crate::{Position, Projection, Range, Read, ReadDb, Store, TypedEvent};
@@ -47,7 +47,7 @@ impl<P: Projection> Session<'_, P> {
         loop {
             let Err(error) = self.deliver_event(event).await? else { return self.mark(due.position, None).await };
             tries += 1;
-            let failure = Failure { position: due.position, error: error.clone(), tries };
+            let failure = self.failure(due, &error, tries).await?;
             match policy.backoff().after(tries) {
                 Some(wait) => {
                     self.show(Activity::Retrying(failure), Some(event.recorded_at));

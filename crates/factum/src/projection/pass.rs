@@ -171,7 +171,7 @@ impl<P: Projection> Session<'_, P> {
         let policy = if self.model.phase == super::Phase::Filling { options.while_rebuilding } else { options.on_failure };
         let mut tries = 1;
         while let Some(wait) = policy.backoff().after(tries) {
-            self.show(Activity::Retrying(failure(due, &error, tries)), None);
+            self.show(Activity::Retrying(self.failure(due, &error, tries).await?), None);
             self.wait(wait).await?;
             error = match self.again(due).await? {
                 None => return Ok(()),
@@ -180,7 +180,7 @@ impl<P: Projection> Session<'_, P> {
             tries += 1;
         }
         if !matches!(policy, OnFailure::Park(_)) {
-            return Err(self.stop(failure(due, &error, tries)).await);
+            return Err(self.stop(self.failure(due, &error, tries).await?).await);
         }
         let parked = self.parked_event(due, error, tries).await?;
         let mut tx = self.db().begin(self.name()).await?;
@@ -211,6 +211,12 @@ impl<P: Projection> Session<'_, P> {
             }
             outcome => Ok(outcome.map_err(|error| text(&error))),
         }
+    }
+
+    /// What is to be said of an event that failed so often.
+    pub(crate) async fn failure(&self, due: &Due<P::Events>, error: &str, tries: u32) -> Result<Failure, Halt> {
+        let failed_at = self.db().now().await?;
+        Ok(Failure { position: due.position, event_id: due.id, error: error.to_owned(), tries, failed_at })
     }
 
     /// The event, set aside for a failure of its own.
@@ -250,8 +256,4 @@ impl<P: Projection> Session<'_, P> {
         let time = std::time::Duration::from_secs_f64(passed as f64 / f64::from(limit.max(1)));
         self.wait(time.saturating_sub(began.elapsed())).await
     }
-}
-
-fn failure<E>(due: &Due<E>, error: &str, tries: u32) -> Failure {
-    Failure { position: due.position, error: error.to_owned(), tries }
 }

@@ -50,6 +50,9 @@ pub(crate) struct PartitionRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LeaseRecord {
     pub(crate) holder: String,
+    /// Which run of the holder's it is: it may have been started again.
+    #[serde(default)]
+    pub(crate) session: String,
     pub(crate) token: u64,
     /// By the database's clock, in microseconds since 1970.
     pub(crate) until: i64,
@@ -61,10 +64,16 @@ pub struct Failure {
     /// The position of the event that cannot be handled.
     #[serde(with = "position")]
     pub position: Position,
+    /// Its id.
+    #[serde(with = "text")]
+    pub event_id: EventId,
     /// What it said, the last time.
     pub error: String,
     /// How often it was tried.
     pub tries: u32,
+    /// When it was tried the last time, by the database's clock.
+    #[serde(with = "text")]
+    pub failed_at: Timestamp,
 }
 
 /// An event that was set aside, or that waits behind one.

@@ -35,7 +35,7 @@ impl<P: Projection> Session<'_, P> {
             None => held.remove(self.db(), &mut tx).await?,
             refused => held.replace(self.db(), &mut tx, &RequestRecord { refused, ..held.value.clone() }).await?,
         };
-        Ok(self.db().commit(tx).await?)
+        Ok(self.keep(tx).await?)
     }
 
     /// Handles what is parked with this event's key, in order, up to the first that fails again.
@@ -71,7 +71,8 @@ impl<P: Projection> Session<'_, P> {
             let mut tx = self.db().begin(self.name()).await?;
             let again = ParkedEvent { error, tries: held.value.tries + 1, ..held.value.clone() };
             held.replace(self.db(), &mut tx, &again).await?;
-            self.db().commit(tx).await?;
+            self.guard(&mut tx).await?;
+            self.keep(tx).await?;
             return Ok(false);
         }
         self.forget(tx, held).await?;
@@ -98,12 +99,11 @@ impl<P: Projection> Session<'_, P> {
 
     /// Takes a parked event away with what the transaction did, if this partition is still held.
     async fn forget(&mut self, mut tx: TxOf<P>, held: &Held<ParkedEvent>) -> Result<(), Halt> {
-        let same = self.record.value.clone();
-        self.advance(&mut tx, same).await?;
+        self.guard(&mut tx).await?;
         if !held.remove(self.db(), &mut tx).await? {
             return Err(Halt::Fenced);
         }
-        self.db().commit(tx).await?;
+        self.keep(tx).await?;
         let key = &held.value.key;
         match self.parked.get_mut(key) {
             Some(count) if 1 < *count => *count -= 1,
@@ -134,9 +134,8 @@ impl<P: Projection> Session<'_, P> {
                 None => break,
             }
         }
-        let same = self.record.value.clone();
-        self.advance(&mut tx, same).await?;
-        self.db().commit(tx).await?;
+        self.guard(&mut tx).await?;
+        self.keep(tx).await?;
         Ok(Ok(()))
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) lease: Duration,
     pub(crate) batch: usize,
     pub(crate) holder: String,
+    /// This run of the holder's.
+    pub(crate) session: String,
 }
 
 /// How long a lease lasts that is not renewed, unless something else is said.
@@ -56,13 +58,15 @@ impl Log {
 
 impl<P: Projection> Runner<P> {
     fn new(log: Log, projection: P, db: P::Db) -> Self {
+        let session = Uuid::new_v4().to_string();
         let options = Options {
             on_failure: OnFailure::Stop,
             while_rebuilding: OnFailure::Stop,
             unavailable: UNAVAILABLE,
             lease: LEASE,
             batch: BATCH_EVENTS,
-            holder: Uuid::new_v4().to_string(),
+            holder: session.clone(),
+            session,
         };
         Self { log, projection, db, after: Position::START, options }
     }
@@ -96,7 +100,10 @@ impl<P: Projection> Runner<P> {
         self
     }
 
-    /// By what name it holds leases, to be shown: one of this process alone. A random one otherwise.
+    /// By what name it holds leases, to be shown. A random one otherwise.
+    ///
+    /// Started again under its name, it takes its leases back at once, and need not wait until their time is over: so each of the
+    /// processes that share a projection needs a name of its own.
     #[must_use]
     pub fn holder(mut self, name: impl Into<String>) -> Self {
         self.options.holder = name.into();

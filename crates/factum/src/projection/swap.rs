@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lease::{Claim, LeaseOf};
+use super::lease::{Claim, LeaseOf, Over};
 use super::records::{Held, ModelRecord, ParkedEvent, PartitionRecord, Phase, add, all, live};
 use super::register::live_model;
 use crate::{Position, ReadDb, ReadModelName, StoreError, partition};
@@ -22,11 +22,11 @@ pub(crate) async fn swap_in<D: ReadDb>(db: &D, next: &ReadModelName, delivers: b
     let Some(former) = live_model(db, next.projection()).await? else { return Ok(false) };
     let Some(model) = Held::<ModelRecord>::committed(db, &former.model_key()).await? else { return Ok(false) };
     let holder = format!("the swap to {next}");
-    let lease = |partition| LeaseOf { model: &former, partition, holder: &holder, time: HOLD };
+    let lease = |partition| LeaseOf { model: &former, partition, holder: &holder, session: &holder, time: HOLD };
     let mut held = Vec::new();
     for partition in 0..model.value.partitions {
         // Whoever filled it finds that another holds it, and stands by.
-        if let Claim::Claimed(claimed) = lease(partition).seize(db).await? {
+        if let Claim::Claimed(claimed) = lease(partition).claim(db, Over::Anybody).await? {
             held.push((partition, claimed.token));
         }
     }

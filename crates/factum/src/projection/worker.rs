@@ -1,21 +1,30 @@
 //! A worker: it fills one partition of a read model, for as long as it holds the lease of it.
 
 use std::collections::BTreeMap;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::{Claim, LeaseOf};
-use super::records::{Failure, Held, LeaseRecord, ModelRecord, ParkedEvent, PartitionRecord, Phase, add, all, put};
+use super::lease::{Claim, LeaseOf, Over};
+use super::records::{Failure, Held, LeaseRecord, ModelRecord, ParkedEvent, PartitionRecord, Phase, all, put};
 use super::runner::Options;
 use super::status::{Activity, PartitionStatus, Status};
 use crate::{AnyStore, Position, Projection, Query, ReadDb, ReadModelName, StoreError, Subscription};
 
-/// How often a worker looks for what is asked of it, and for a lease that it does not have.
+/// How often a worker looks for what is asked of it, and for a lease that it does not have: a failover takes so long.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
+
+/// How long a worker waits before it begins anew, where something changed under it.
+const ANEW: Duration = Duration::from_millis(50);
+
+/// How long a commit that was begun is waited for at a shutdown.
+const COMMIT: Duration = Duration::from_secs(5);
 
 /// What all workers of a runner share.
 pub(crate) struct Shared<P: Projection> {
@@ -32,6 +41,8 @@ pub(crate) struct Shared<P: Projection> {
 #[derive(Debug)]
 pub(crate) enum Halt {
     Shutdown,
+    /// Another holds the partition.
+    Standby,
     /// Another holds the partition now, or something changed under it: everything is read again.
     Fenced,
     /// The read model is dropped.
@@ -52,11 +63,14 @@ pub(crate) struct Worker<P: Projection> {
     shared: Arc<Shared<P>>,
     model: ReadModelName,
     partition: u32,
+    /// Whether it held the lease before: then one of its name that has it is not what it was before a restart.
+    has_held: AtomicBool,
+    is_committing: AtomicBool,
 }
 
 impl<P: Projection> Worker<P> {
     pub(crate) fn new(shared: Arc<Shared<P>>, model: ReadModelName, partition: u32) -> Self {
-        Self { shared, model, partition }
+        Self { shared, model, partition, has_held: AtomicBool::new(false), is_committing: AtomicBool::new(false) }
     }
 
     pub(crate) async fn run(self) {
@@ -64,23 +78,52 @@ impl<P: Projection> Worker<P> {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            match shutdown.run_until_cancelled(self.hold()).await {
-                None | Some(Halt::Shutdown) => break,
-                Some(Halt::Gone) => break self.shared.status.send_modify(|status| status.remove(&self.model, self.partition)),
-                Some(Halt::Fenced) => failures = 0,
-                Some(Halt::Stopped(failure)) => self.activity(Activity::Stopped(failure)),
-                Some(Halt::Unavailable(error)) => {
+            let wait = match self.hold_until_shutdown().await {
+                Halt::Shutdown => break,
+                Halt::Gone => break self.shared.status.send_modify(|status| status.remove(&self.model, self.partition)),
+                Halt::Fenced => ANEW,
+                Halt::Standby => {
+                    self.activity(Activity::Standby);
+                    POLL
+                }
+                Halt::Stopped(failure) => {
+                    self.activity(Activity::Stopped(failure));
+                    POLL
+                }
+                Halt::Unavailable(error) => {
                     // One that comes after a while of work is the first of its kind.
                     failures = if self.shared.options.unavailable.longest < began.elapsed() { 1 } else { failures + 1 };
                     self.activity(Activity::Unavailable(error.to_string()));
+                    self.shared.options.unavailable.after(failures).unwrap_or(POLL)
                 }
-            }
-            let wait = self.shared.options.unavailable.after(failures).unwrap_or(POLL);
+            };
             if shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 break;
             }
         }
         self.give_back().await;
+    }
+
+    /// Whatever it does then is given up, but for a commit: that is waited for.
+    async fn hold_until_shutdown(&self) -> Halt {
+        let mut hold = pin!(self.hold());
+        match self.shared.shutdown.run_until_cancelled(hold.as_mut()).await {
+            Some(halt) => halt,
+            None => {
+                let _ = tokio::time::timeout(COMMIT, self.commit_of(hold)).await;
+                Halt::Shutdown
+            }
+        }
+    }
+
+    async fn commit_of(&self, mut hold: Pin<&mut impl Future<Output = Halt>>) {
+        std::future::poll_fn(|context| {
+            let goes_on = self.is_committing.load(Ordering::SeqCst)
+                && hold.as_mut().poll(context).is_pending()
+                && self.is_committing.load(Ordering::SeqCst);
+            if goes_on { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
     }
 
     /// Claims the lease, and fills the partition until something halts it.
@@ -99,14 +142,13 @@ impl<P: Projection> Worker<P> {
         if let Some(failure) = Held::<Failure>::committed(db, &self.model.failure_key(self.partition)).await? {
             return Err(Halt::Stopped(failure.value));
         }
-        let lease = match self.lease().claim(db).await? {
+        let over = if self.has_held.load(Ordering::SeqCst) { Over::Nobody } else { Over::Namesake };
+        let lease = match self.lease().claim(db, over).await? {
             Claim::Claimed(lease) => lease,
             Claim::Gone => return Err(Halt::Gone),
-            Claim::Held => {
-                self.activity(Activity::Standby);
-                return Err(Halt::Fenced);
-            }
+            Claim::Held => return Err(Halt::Standby),
         };
+        self.has_held.store(true, Ordering::SeqCst);
         let mut parked = BTreeMap::new();
         for record in all(db, &self.model.parked_in(self.partition)).await? {
             *parked.entry(Held::<ParkedEvent>::of(record)?.value.key).or_default() += 1;
@@ -127,8 +169,8 @@ impl<P: Projection> Worker<P> {
     }
 
     fn lease(&self) -> LeaseOf<'_> {
-        let options = &self.shared.options;
-        LeaseOf { model: &self.model, partition: self.partition, holder: &options.holder, time: options.lease }
+        let Options { holder, session, lease, .. } = &self.shared.options;
+        LeaseOf { model: &self.model, partition: self.partition, holder, session, time: *lease }
     }
 
     /// On the way out, whatever the state: another need not wait for the lease to end.
@@ -137,7 +179,7 @@ impl<P: Projection> Worker<P> {
         let lease = async {
             let key = self.model.lease_key(self.partition);
             match Held::<LeaseRecord>::committed(&self.shared.db, &key).await? {
-                Some(held) if held.value.holder == options.holder => {
+                Some(held) if held.value.session == options.session => {
                     self.lease().release(&self.shared.db, held.value.token).await
                 }
                 _ => Ok(()),
@@ -244,16 +286,29 @@ impl<P: Projection> Session<'_, P> {
     }
 
     /// Writes how far the partition is, in a transaction: whoever no longer holds it is refused here.
-    pub(crate) async fn advance(&mut self, tx: &mut <P::Db as ReadDb>::Tx, next: PartitionRecord) -> Result<(), Halt> {
+    pub(crate) async fn advance(&self, tx: &mut <P::Db as ReadDb>::Tx, next: PartitionRecord) -> Result<(), Halt> {
         if !self.record.replace(self.db(), tx, &next).await? {
             return Err(Halt::Fenced);
         }
         Ok(())
     }
 
+    /// Sees to it that the transaction commits only while this partition is held.
+    pub(crate) async fn guard(&self, tx: &mut <P::Db as ReadDb>::Tx) -> Result<(), Halt> {
+        self.advance(tx, self.record.value.clone()).await
+    }
+
+    /// Commits, to the end though a shutdown comes.
+    pub(crate) async fn keep(&self, tx: <P::Db as ReadDb>::Tx) -> Result<(), StoreError> {
+        self.worker.is_committing.store(true, Ordering::SeqCst);
+        let kept = self.db().commit(tx).await;
+        self.worker.is_committing.store(false, Ordering::SeqCst);
+        kept
+    }
+
     /// Commits a transaction in which the record was written, and goes by it.
     pub(crate) async fn commit(&mut self, tx: <P::Db as ReadDb>::Tx, next: PartitionRecord) -> Result<(), Halt> {
-        self.db().commit(tx).await?;
+        self.keep(tx).await?;
         self.rate.events += next.events - self.record.value.events;
         self.record = Held::new(std::mem::take(&mut self.record.key), next);
         Ok(())
@@ -265,16 +320,17 @@ impl<P: Projection> Session<'_, P> {
         Ok(put(self.db(), tx, &key, Some(parked)).await?)
     }
 
-    /// Says why it stops, so that it is known everywhere.
+    /// Says why it stops, so that it is known everywhere; unless another has gone on in between.
     pub(crate) async fn stop(&self, failure: Failure) -> Halt {
         let written = async {
             let mut tx = self.db().begin(self.name()).await?;
-            add(self.db(), &mut tx, &self.name().failure_key(self.partition()), &failure).await?;
-            self.db().commit(tx).await
+            put(self.db(), &mut tx, &self.name().failure_key(self.partition()), Some(&failure)).await?;
+            self.guard(&mut tx).await?;
+            Ok(self.keep(tx).await?)
         };
         match written.await {
             Ok(()) => Halt::Stopped(failure),
-            Err(error) => Halt::Unavailable(error),
+            Err(halt) => halt,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Projections: exactly once, whatever fails; and read models that are made again beside themselves.
 
 mod bank;
+mod hooked;
 mod contract;
 mod failures;
 mod kills;
