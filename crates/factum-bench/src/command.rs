@@ -68,6 +68,9 @@ pub(crate) struct Sample {
     pub anonymous_kib: u64,
     /// How many recorded events never came to a table that they are projected into.
     pub missed: u64,
+    /// How many of them are in it more than once.
+    #[serde(default)]
+    pub doubled: u64,
 }
 
 impl Sample {

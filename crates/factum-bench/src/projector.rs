@@ -133,7 +133,8 @@ impl<P: Projector> Served<P> {
         let table = self.runtime.block_on(self.projector()?.accounts())?;
         let (runtime, projector) = self.exclusive()?;
         runtime.block_on(projector.stop())?;
-        Ok(Sample { missed: missed(self.recorded, table)?, ..sample })
+        let (missed, doubled) = compared(self.recorded, table)?;
+        Ok(Sample { missed, doubled, ..sample })
     }
 
     /// Fills a new table with all that was recorded.
@@ -219,23 +220,24 @@ async fn shown<P: Projector>(projector: &P, deposit: Deposit) -> Result<Duration
     Ok(start.elapsed())
 }
 
-/// How many deposits never came to the table.
-fn missed(recorded: Totals, table: Totals) -> Result<u64> {
-    let missed = recorded.deposits.checked_sub(table.deposits).filter(|&missed| 0 < missed || table == recorded);
-    missed.with_context(|| format!("the table has {table:?} of what was recorded, {recorded:?}"))
+/// How many deposits never came to the table, and how many are in it more than once, if it is one or the other.
+fn compared(recorded: Totals, table: Totals) -> Result<(u64, u64)> {
+    let (missed, doubled) = (recorded.deposits.saturating_sub(table.deposits), table.deposits.saturating_sub(recorded.deposits));
+    ensure!(missed + doubled != 0 || table == recorded, "the table has {table:?} of what was recorded, {recorded:?}");
+    Ok((missed, doubled))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::missed;
+    use super::compared;
     use crate::deposit::Totals;
 
     #[test]
     fn a_table_that_adds_up_to_something_else_is_no_measurement() {
         let of = |deposits, cents| Totals { deposits, cents };
-        assert_eq!(missed(of(3, 60), of(3, 60)).unwrap(), 0);
-        assert_eq!(missed(of(3, 60), of(1, 10)).unwrap(), 2);
-        assert!(missed(of(3, 60), of(3, 50)).is_err());
-        assert!(missed(of(3, 60), of(4, 60)).is_err());
+        assert_eq!(compared(of(3, 60), of(3, 60)).unwrap(), (0, 0));
+        assert_eq!(compared(of(3, 60), of(1, 10)).unwrap(), (2, 0));
+        assert_eq!(compared(of(3, 60), of(4, 80)).unwrap(), (0, 1));
+        assert!(compared(of(3, 60), of(3, 50)).is_err());
     }
 }

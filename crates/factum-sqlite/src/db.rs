@@ -31,6 +31,8 @@ pub const READERS_MAX: u32 = 8;
 pub struct SqliteDb {
     writer: Arc<Mutex<Writer>>,
     pool: SqlitePool,
+    /// For the runtime's own reads.
+    records: SqlitePool,
     _folder: Option<Arc<TempDir>>,
 }
 
@@ -42,6 +44,9 @@ pub(crate) struct Writer {
     /// Statements, as they are for a read model.
     pub(crate) resolved: HashMap<ReadModelName, HashMap<&'static str, Arc<str>>>,
 }
+
+/// The most connections of the runtime's own reads.
+const RECORDS_MAX: u32 = 2;
 
 /// What the runtime keeps, and whose the plain names are.
 const TABLES: &str = "
@@ -95,11 +100,17 @@ impl SqliteDb {
             return Err(StoreError::new(StoreErrorKind::Unsupported, message));
         }
         let writer = Writer { connection, open: false, resolved: HashMap::new() };
+        let records = SqlitePoolOptions::new().max_connections(RECORDS_MAX).connect_lazy_with(options.clone());
+        // A statement that is kept knows the columns of the tables that were live when it was prepared.
+        let options = options.statement_cache_capacity(0);
         let pool = SqlitePoolOptions::new().max_connections(READERS_MAX).connect_lazy_with(options);
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), pool, _folder: None })
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), pool, records, _folder: None })
     }
 
     /// Connections for queries, on the plain names of tables: what they mean is live, and whole.
+    ///
+    /// Name the columns that a query is about. Where another version of a projection has other ones and is swapped in while a
+    /// `SELECT *` is on its way, sqlx takes the row of one version for that of the other.
     pub fn pool(&self) -> &SqlitePool {
         &self.pool
     }
@@ -154,7 +165,7 @@ impl ReadDb for SqliteDb {
         .bind(format!("{prefix}\u{10ffff}"))
         .bind(after.to_owned())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows: Vec<(String, String)> = rows.fetch_all(&self.pool).await.map_err(failed("read records"))?;
+        let rows: Vec<(String, String)> = rows.fetch_all(&self.records).await.map_err(failed("read records"))?;
         Ok(rows.into_iter().map(|(key, value)| Record { key, value }).collect())
     }
 
@@ -199,7 +210,7 @@ impl ReadDb for SqliteDb {
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        let now = sqlx::query_scalar("SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)").fetch_one(&self.pool).await;
+        let now = sqlx::query_scalar("SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)").fetch_one(&self.records).await;
         now.map(Timestamp::from_micros).map_err(failed("read the clock"))
     }
 

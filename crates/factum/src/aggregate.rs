@@ -59,9 +59,10 @@ pub(crate) fn stream<A: Aggregate>(id: &A::Id) -> Result<StreamName, NameError> 
     StreamName::new(format!("{}-{id}", A::CATEGORY))
 }
 
-/// The tag of each of an aggregate's events.
-pub(crate) fn tag<A: Aggregate>(id: &A::Id) -> Result<Tag, NameError> {
-    Tag::of(A::CATEGORY, id)
+/// The tag of each event of the aggregate that has this stream.
+pub(crate) fn tag<A: Aggregate>(stream: &StreamName) -> Result<Tag, NameError> {
+    let id = stream.as_str().strip_prefix(A::CATEGORY).and_then(|rest| rest.strip_prefix('-'));
+    Tag::of(A::CATEGORY, id.unwrap_or_default())
 }
 
 /// Takes a stored event in.

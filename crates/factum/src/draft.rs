@@ -35,9 +35,14 @@ impl<E: Event> From<E> for Draft {
 impl Draft {
     /// The event of an aggregate: it goes to the aggregate's stream, and has its tag.
     pub fn of<A: Aggregate>(id: &A::Id, event: &A::Event) -> Self {
+        aggregate::stream::<A>(id).map_or_else(|error| Self(Err(error.into())), |stream| Self::of_stream::<A>(stream, event))
+    }
+
+    /// An event of the aggregate that has this stream, or one about it.
+    pub(crate) fn of_stream<A: Aggregate>(stream: StreamName, event: &impl Event) -> Self {
         let of_aggregate = |mut written: Written| {
-            written.stream = Some(aggregate::stream::<A>(id)?);
-            written.tag(aggregate::tag::<A>(id)?);
+            written.tag(aggregate::tag::<A>(&stream)?);
+            written.stream = Some(stream);
             Ok(written)
         };
         Self(Written::new(event).and_then(of_aggregate))
@@ -48,6 +53,16 @@ impl Draft {
     pub fn to(mut self, stream: StreamName) -> Self {
         if let Ok(written) = &mut self.0 {
             written.stream = Some(stream);
+        }
+        self
+    }
+
+    /// To this stream, where nothing says another.
+    pub(crate) fn or_to(mut self, stream: StreamName) -> Self {
+        if let Ok(written) = &mut self.0
+            && written.tags.is_empty()
+        {
+            written.stream.get_or_insert(stream);
         }
         self
     }

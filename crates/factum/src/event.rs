@@ -26,6 +26,11 @@ impl EventId {
         Self(Uuid::new_v5(&self.0, &(number as u64).to_be_bytes()))
     }
 
+    /// The id that follows from this one and a name, always the same: a UUIDv5 in the namespace of this one.
+    pub(crate) fn derived(self, name: &str) -> Self {
+        Self(Uuid::new_v5(&self.0, name.as_bytes()))
+    }
+
     /// The id's UUID.
     pub const fn uuid(self) -> Uuid {
         self.0

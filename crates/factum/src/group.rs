@@ -247,6 +247,22 @@ impl Group {
         .map(drop)
     }
 
+    /// Creates it, or gives it these settings from now on. The query, the partitions and where it begins stay what they are.
+    ///
+    /// # Errors
+    /// [`GroupError::Exists`] where it is there with others of those; or the store failed.
+    pub async fn create_or_change(&self, settings: GroupSettings) -> Result<(), GroupError> {
+        let changed = Settings::from(&settings);
+        self.change(GroupState::default(), |state| match &state.settings {
+            None => Ok(Some(GroupEvent::Created(changed.clone()))),
+            Some(there) if Settings::from(there) == changed => Ok(None),
+            Some(there) if Settings::from(there).divides_as(&changed) => Ok(Some(GroupEvent::Changed(changed.clone()))),
+            Some(_) => Err(GroupError::Exists(self.name.clone())),
+        })
+        .await
+        .map(drop)
+    }
+
     /// Joins it, by a name that no other member has: one that has it is taken for this one, from before.
     ///
     /// # Errors

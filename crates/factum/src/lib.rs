@@ -82,6 +82,9 @@
 //! Where a rule is about more than one stream, [`Log::decide`] takes a boundary. [`Repository::with_snapshots`] loads long
 //! streams faster. [`testing`] has the rest of the kit, for domains and for stores.
 
+// The derived code says `::factum`, here too.
+extern crate self as factum;
+
 // What is recorded.
 mod name;
 pub use name::NameError;
@@ -147,16 +150,19 @@ pub use event_set::{EventSet, TypedEvent};
 mod partition;
 mod projection;
 pub use projection::{
-    Activity, BATCH_EVENTS, ControlError, Failure, LEASE, MemoryDb, MemoryTx, OnFailure, ParkedEvent, Partition, PartitionStatus,
-    Phase, Projection, ReadDb, ReadModel, ReadModelName, ReadModelNameError, ReadModels, Record, Runner, Running, StartError,
-    Status, TxOf, Unavailable, WaitError,
+    Activity, BATCH_EVENTS, ControlError, Ended, Failure, LEASE, MemoryDb, MemoryTx, OnFailure, ParkedEvent, Partition,
+    PartitionStatus, Phase, Projection, ReadDb, ReadModel, ReadModelName, ReadModelNameError, ReadModels, Record, Runner,
+    Running, StartError, Status, TxOf, Unavailable, WaitError,
 };
 mod publish;
 pub use publish::{Outbox, Publish};
 mod group;
 pub use group::{Delivery, Group, GroupError, GroupSettings, GroupStatus, Member, ParkedDelivery};
 mod process;
-pub use process::{Cause, Effect, Process, ProcessError, ProcessRunner, ProcessStatus, RunningProcess, Troubled};
+pub use process::{
+    Dispatch, Effect, Process, ProcessError, ProcessRunner, ProcessStatus, Quarantine, QuarantineError, Quarantined,
+    RunningProcess,
+};
 
 // It is checked.
 pub mod testing;

@@ -1,64 +1,115 @@
-//! A process manager: it turns events into commands, and remembers what it waits for.
+//! A process: an aggregate that events of others happen to, and that answers them with commands.
 
-mod dispatcher;
-mod reactor;
-mod runner;
+mod failed;
 mod timers;
-mod troubled;
+mod instance;
+mod instances;
+mod journal;
+mod quarantine;
+mod turn;
+mod session;
+mod release;
+mod reactor;
+mod dispatch;
+mod status;
+mod runner;
 
-use std::fmt::Debug;
 use std::time::Duration;
 
-pub use dispatcher::Cause;
-pub use runner::{ProcessError, ProcessRunner, ProcessStatus, RunningProcess};
-pub use troubled::Troubled;
+pub use dispatch::Dispatch;
+pub(crate) use instance::Instance;
+pub use quarantine::{Quarantine, QuarantineError, Quarantined};
+pub use runner::{ProcessError, ProcessRunner, RunningProcess};
+pub use status::ProcessStatus;
+pub(crate) use timers::changes;
 
-use crate::{Aggregate, EventSet, Timestamp, TypedEvent};
+use crate::{Aggregate, EventSet, NameError, Query, Timestamp, TypedEvent};
 
-/// An aggregate that is fed by other events: what it does is recorded as events of its own, and those lead to commands and
-/// timers.
+/// A state machine that outlives its program: what happens elsewhere happens to it too, and has effects: commands, and timers.
 ///
-/// All of it is pure. What reacts and what has effects runs again after a crash, so look things up in the handler of commands,
-/// not here.
+/// An *instance* of it is an aggregate. An input that concerns an instance leads to events of its own, by
+/// [`react`](Self::react), which are recorded together with how far the process has come: each input counts exactly once. An own
+/// event has [`effects`](Self::effects): commands, sent at least once, each with an id that makes repeats harmless
+/// ([`Log::once`](crate::Log::once)); and timers, which outlive the program too and lead to own events by [`wake`](Self::wake).
+///
+/// All of it is pure: values in, values out, and no clock. So it is tested without a store
+/// ([`testing::given_process`](crate::testing::given_process)), and what it did can be seen in its stream for good.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a process",
-    label = "nothing says what this aggregate reacts to",
-    note = "implement `factum::Process` for it: its inputs, whose instance they concern, how it reacts, and what its events \
-            lead to"
+    label = "nothing says what happens to this type, and what it does then",
+    note = "implement `factum::Process` for it, beside `factum::Aggregate`: its inputs, its commands, which instance an input \
+            concerns, how it reacts, and the effects of its own events"
 )]
 pub trait Process: Aggregate {
-    /// The events that it reacts to. Those of its own are not among them.
+    /// The events that it listens to: an [`Event`](crate::Event), or an enum over several of them.
     type Inputs: EventSet;
 
-    /// What it has done elsewhere.
+    /// What it asks for.
     type Command: Send + 'static;
 
-    /// Whom an input concerns; `None` where it concerns nobody.
+    /// Which events it is given: those of [`Self::Inputs`], unless this says something narrower. It never is given those of its
+    /// own category, nor those of the system's streams.
+    ///
+    /// # Errors
+    /// [`NameError`] where something in it is no name.
+    fn query() -> Result<Query, NameError> {
+        Self::Inputs::query()
+    }
+
+    /// The instance that an input concerns; `None` where it concerns none.
     fn instance(input: &TypedEvent<Self::Inputs>) -> Option<Self::Id>;
 
-    /// What the instance makes of an input: events of its own, or none.
+    /// The own events that an input leads to; none where it changes nothing.
     fn react(&self, input: &TypedEvent<Self::Inputs>) -> Vec<Self::Event>;
 
-    /// What the instance makes of a timer that goes off: nothing, unless it is written.
+    /// The own events that a timer leads to when it goes off.
     fn wake(&self, _timer: &str) -> Vec<Self::Event> {
         Vec::new()
     }
 
-    /// What an event of its own leads to; `id` is the instance's, as it is written in the stream's name.
-    fn effects(id: &str, event: &Self::Event) -> Vec<Effect<Self::Command>>;
+    /// What an own event leads to, in order. Keep it as it is for events that are recorded: it is asked again at each start.
+    fn effects(event: &TypedEvent<Self::Event>) -> Vec<Effect<Self::Command>>;
 }
 
-/// What an event of a process leads to.
+/// What an own event of a [`Process`] leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Effect<C> {
-    /// A command is sent: at least once, with an id that makes repeats harmless. See [`Cause`].
+    /// A command is sent.
     Send(C),
-    /// A timer goes off so long after what caused it: after the input was recorded, or the timer before it was due. One of the
-    /// same name is set anew.
-    WakeAfter(&'static str, Duration),
-    /// A timer goes off at this time, or at once where that is over. One of the same name is set anew.
-    WakeAt(&'static str, Timestamp),
-    /// A timer that was set does not go off.
-    Cancel(&'static str),
+    /// The instance is woken this long after the event was recorded.
+    WakeAfter {
+        /// The timer's name, one of the instance's. A timer of that name that has not gone off yet is replaced.
+        timer: String,
+        /// How long.
+        after: Duration,
+    },
+    /// The instance is woken at this time; at once where that is past.
+    WakeAt {
+        /// The timer's name, as in [`Effect::WakeAfter`].
+        timer: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The timer does not go off, where it has not yet.
+    Cancel {
+        /// The timer's name.
+        timer: String,
+    },
+}
+
+impl<C> Effect<C> {
+    /// [`Effect::WakeAfter`].
+    pub fn wake_after(timer: impl Into<String>, after: Duration) -> Self {
+        Self::WakeAfter { timer: timer.into(), after }
+    }
+
+    /// [`Effect::WakeAt`].
+    pub fn wake_at(timer: impl Into<String>, at: Timestamp) -> Self {
+        Self::WakeAt { timer: timer.into(), at }
+    }
+
+    /// [`Effect::Cancel`].
+    pub fn cancel(timer: impl Into<String>) -> Self {
+        Self::Cancel { timer: timer.into() }
+    }
 }

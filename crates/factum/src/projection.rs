@@ -8,6 +8,7 @@ mod records;
 // It is run.
 mod runner;
 mod register;
+mod supervisor;
 mod worker;
 mod lease;
 mod pass;
@@ -29,7 +30,7 @@ pub use memory::{MemoryDb, MemoryTx};
 pub use read_db::{ReadDb, ReadModelName, ReadModelNameError, Record};
 pub use read_models::{ControlError, Partition, ReadModel, ReadModels};
 pub use records::{Failure, ParkedEvent, Phase};
-pub use runner::{BATCH_EVENTS, LEASE, Runner, Running, StartError};
+pub use runner::{BATCH_EVENTS, Ended, LEASE, Runner, Running, StartError};
 pub use status::{Activity, PartitionStatus, Status};
 pub use wait::WaitError;
 

@@ -9,6 +9,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("factum-embedded", &["factum"]),
     ("factum-sqlite", &["factum", "factum-embedded"]),
     ("factum-http", &["factum"]),
+    ("factum-orders", &["factum", "factum-embedded"]),
+    ("factum-read-model", &["factum", "factum-embedded", "factum-sqlite"]),
     ("factum-enrolment", &["factum", "factum-embedded"]),
     ("factum-bank", &["factum", "factum-embedded"]),
     ("factum-cli", &["factum", "factum-embedded", "factum-sqlite", "factum-http", "factum-bank"]),

@@ -37,7 +37,8 @@ pub(crate) fn run(config: &Config, table: &mut Table) -> Result<()> {
     table.push(super::latencies(what, &systems, &rounds).of_projection());
     let command = Command::Live { writers: MANY_WRITERS, seconds, streams: ACCOUNTS };
     let rounds = measure(config, &systems, None, &command)?;
-    let what = format!("events that never came to the table, of {MANY_WRITERS} writers to {} streams", short(ACCOUNTS as f64));
+    let what =
+        format!("events that never came to the table, or twice, of {MANY_WRITERS} writers to {} streams", short(ACCOUNTS as f64));
     table.push(misses(what, &systems, &rounds));
     table.note(note());
     Ok(())
@@ -69,7 +70,8 @@ fn measure(config: &Config, systems: &[System], first: Option<&Command>, command
         for (system, child) in &mut children {
             let sample = child.measure(command)?;
             let ours = matches!(system, System::Factum | System::Partitioned);
-            ensure!(!ours || sample.missed == 0, "{} events never came to the table of {system:?}", sample.missed);
+            let wrong = sample.missed + sample.doubled;
+            ensure!(!ours || wrong == 0, "{wrong} events never came to the table of {system:?}, or more than once");
             rounds.add(*system, sample);
         }
     }
@@ -82,9 +84,7 @@ fn rates(what: String, systems: &[System], rounds: &Rounds) -> Row {
     let mut row = Row::new(what, Better::Higher).of_projection();
     for &system in systems {
         let value = rounds.median(system, Sample::event_rate);
-        let missed = rounds.median(system, |sample| sample.missed as f64);
-        let shown = if missed == 0.0 { rate(value) } else { format!("{}, {} missed", rate(value), short(missed)) };
-        row.cell(system, Cell { value, shown });
+        row.cell(system, Cell { value, shown: rate(value) + &wrong(rounds, system) });
     }
     row
 }
@@ -92,11 +92,19 @@ fn rates(what: String, systems: &[System], rounds: &Rounds) -> Row {
 fn misses(what: String, systems: &[System], rounds: &Rounds) -> Row {
     let mut row = Row::new(what, Better::Lower).of_projection();
     for &system in systems {
-        let value = rounds.median(system, |sample| sample.missed as f64);
+        let value = rounds.median(system, |sample| (sample.missed + sample.doubled) as f64);
         let calls = rounds.median(system, |sample| sample.calls as f64);
-        row.cell(system, Cell { value, shown: format!("{} of {}", short(value), short(calls)) });
+        row.cell(system, Cell { value, shown: format!("{} of {}{}", short(value), short(calls), wrong(rounds, system)) });
     }
     row
+}
+
+/// What was missed, and what was counted twice, if anything was.
+fn wrong(rounds: &Rounds, system: System) -> String {
+    let [missed, doubled] = [|sample: &Sample| sample.missed, |sample: &Sample| sample.doubled]
+        .map(|count| rounds.median(system, |sample| count(sample) as f64));
+    let told = |count: f64, what: &str| if count == 0.0 { String::new() } else { format!(", {} {what}", short(count)) };
+    told(missed, "missed") + &told(doubled, "twice")
 }
 
 /// How the systems do it.

@@ -14,6 +14,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum GroupEvent {
     Created(Settings),
+    /// It goes by other settings, of the same query and partitions.
+    Changed(Settings),
     Joined {
         member: String,
     },
@@ -44,6 +46,7 @@ impl GroupEvent {
     pub(crate) const fn event_type(&self) -> &'static str {
         match self {
             Self::Created(_) => "$GroupCreated",
+            Self::Changed(_) => "$GroupChanged",
             Self::Joined { .. } => "$GroupMemberJoined",
             Self::Left { .. } => "$GroupMemberLeft",
             Self::Parked { .. } => "$GroupEventParked",
@@ -151,6 +154,11 @@ impl From<&GroupSettings> for Settings {
 }
 
 impl Settings {
+    /// Whether a group with the others has the same events in the same partitions.
+    pub(crate) fn divides_as(&self, other: &Self) -> bool {
+        (&self.query, self.after, self.partitions) == (&other.query, other.after, other.partitions)
+    }
+
     /// `None` where something in them is no name: then they are not this version's.
     fn read(&self) -> Option<GroupSettings> {
         let (first, longest) = (Duration::from_millis(self.first_ms), Duration::from_millis(self.longest_ms));
@@ -193,6 +201,7 @@ impl GroupState {
                 self.settings = settings;
                 self.generation += 1;
             }
+            GroupEvent::Changed(settings) => self.settings = settings.read(),
             GroupEvent::Joined { member } => self.members.push(member),
             GroupEvent::Left { member } => self.members.retain(|other| *other != member),
             GroupEvent::Parked { position, stream, error, tries } => {

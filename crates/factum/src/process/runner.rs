@@ -1,8 +1,6 @@
-//! A process that runs: it reacts, lets timers go off, and sends commands, until it is told to stop.
+//! A process that runs: from now until it is told to stop.
 
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,41 +9,181 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Process;
-use super::dispatcher::{Cause, Dispatcher};
-use super::reactor::{Outcome, Reactor};
-use super::troubled::{TroubleEvent, Troubled};
+use super::dispatch::{Dispatch, Handler, dispatch, group, settings};
+use super::journal::Names;
+use super::reactor::{Reactor, is_transient};
+use super::status::ProcessStatus;
+use super::{Process, Quarantine};
 use crate::{
-    Append, AppendError, Backoff, Clock, EventId, Group, GroupError, GroupSettings, HandlerError, Log, NameError, Position,
-    Query, Repository, Selector, Store, StoreError, SystemClock, Timestamp,
+    Backoff, Category, Clock, Group, GroupError, HandlerError, InvalidAppend, Log, NameError, Position, Selector, StoreError,
+    StreamName, SystemClock,
 };
 
-/// How often it is looked for timers that are due, and for instances that are released.
-const LOOK: Duration = Duration::from_millis(200);
-/// How long to wait when the store fails.
-const UNAVAILABLE: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(5), tries: u32::MAX };
-/// How many instances' commands are sent at a time, unless something else is said.
-const CONCURRENCY: usize = 16;
-
 /// A process, about to be run: see [`Log::process`].
-pub struct ProcessRunner<P, H> {
+pub struct ProcessRunner<P: Process> {
     log: Log,
-    dispatcher: Dispatcher<P, H>,
-    clock: Arc<dyn Clock>,
+    handler: Handler<P>,
     backoff: Backoff,
-    member_timeout: Duration,
     concurrency: usize,
     member: String,
+    after: Position,
+    clock: Arc<dyn Clock>,
 }
 
-/// Why a process does not start.
+/// How many instances have commands under way at a time, unless something else is said.
+const CONCURRENCY: usize = 16;
+/// How long to wait when the store fails: it is tried again until it is over.
+const UNAVAILABLE: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(5), tries: u32::MAX };
+
+impl Log {
+    /// Runs a process, whose commands the handler carries out: see [`ProcessRunner::start`].
+    ///
+    /// The handler's failures are the back-off's to deal with. A command that is refused for good is none: have the handler tell
+    /// the process, by an event that it listens to.
+    pub fn process<P, H, F>(&self, handler: H) -> ProcessRunner<P>
+    where
+        P: Process,
+        H: Fn(Dispatch<P>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
+    {
+        ProcessRunner {
+            log: self.clone(),
+            handler: Arc::new(move |command| Box::pin(handler(command))),
+            backoff: Backoff::SHORT,
+            concurrency: CONCURRENCY,
+            member: Uuid::new_v4().to_string(),
+            after: Position::START,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl<P: Process> ProcessRunner<P> {
+    /// When a command that failed is sent again; after the last try it is parked, with all that its instance sends later.
+    /// [`Backoff::SHORT`] otherwise.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How many instances may have commands under way at a time, counted from 1; 16 otherwise.
+    #[must_use]
+    pub fn concurrency(mut self, instances: usize) -> Self {
+        self.concurrency = instances;
+        self
+    }
+
+    /// By what name it takes part in sending commands: one of this program alone, and best the same after a restart, since
+    /// another takes over the commands of one that died only after 30 s. A random one otherwise.
+    #[must_use]
+    pub fn member(mut self, name: impl Into<String>) -> Self {
+        self.member = name.into();
+        self
+    }
+
+    /// Where a process begins that has handled nothing yet: after this position. At the start otherwise, so that it sends
+    /// commands for all that ever happened.
+    #[must_use]
+    pub fn after(mut self, position: Position) -> Self {
+        self.after = position;
+        self
+    }
+
+    /// The clock that timers go by; it should tell the time of the store. This machine's otherwise.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Runs it on tokio's current runtime, until `shutdown` is cancelled, or something fails that no other try mends.
+    ///
+    /// Several programs may run it: one of them handles inputs and timers, the others stand by, and all of them send commands.
+    ///
+    /// # Errors
+    /// [`ProcessError`] says why it does not run.
+    pub async fn start(self, shutdown: &CancellationToken) -> Result<RunningProcess, ProcessError> {
+        let Self { log, handler, backoff, concurrency, member, after, clock } = self;
+        let group = group::<P>(&log)?;
+        group.create_or_change(settings::<P>()?.backoff(backoff)).await?;
+        let names = Names::of(P::CATEGORY)?;
+        let inputs = P::query()?;
+        let own = [Selector::category(Category::new(P::CATEGORY)?), Selector::stream(names.journal.clone())];
+        let query = own.into_iter().fold(inputs.clone(), crate::Query::or);
+        let (status, watched) = watch::channel(ProcessStatus::default());
+        let shutdown = shutdown.child_token();
+        let quarantine = log.quarantine(P::CATEGORY)?;
+        let dispatcher = Dispatcher { group: group.clone(), handler, concurrency, member, shutdown: shutdown.clone() };
+        let reactor =
+            Reactor { log, names, query, inputs, clock, unavailable: UNAVAILABLE, after, shutdown: shutdown.clone(), status };
+        let reactor = tokio::spawn(stopping(reactor.run::<P>(), shutdown.clone()));
+        let dispatcher = tokio::spawn(stopping(dispatcher.run(), shutdown));
+        Ok(RunningProcess { quarantine, group, status: watched, reactor, dispatcher })
+    }
+}
+
+/// Runs one half of a process; where it ends, so does the other.
+async fn stopping<T>(half: impl Future<Output = T>, shutdown: CancellationToken) -> T {
+    let _stop = shutdown.drop_guard();
+    half.await
+}
+
+/// Sends commands, until it is told to stop.
+struct Dispatcher<P: Process> {
+    group: Group,
+    handler: Handler<P>,
+    concurrency: usize,
+    member: String,
+    shutdown: CancellationToken,
+}
+
+impl<P: Process> Dispatcher<P> {
+    async fn run(self) -> Result<(), ProcessError> {
+        let mut failures = 0;
+        loop {
+            let handler = self.handler.clone();
+            let handler = move |delivery| dispatch::<P>(handler.clone(), delivery);
+            match self.group.run(&self.member, self.concurrency, handler, self.shutdown.clone()).await {
+                Err(GroupError::Store(error)) if is_transient(&error) => failures += 1,
+                outcome => return Ok(outcome?),
+            }
+            let wait = UNAVAILABLE.after(failures).unwrap_or(UNAVAILABLE.longest);
+            if self.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Why a process does not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessError {
+    /// Others were there first every time: find out who writes to its instances so often.
+    #[error("others were there first every time, so nothing after {handled} could be handled: find out what writes so much")]
+    Stuck {
+        /// Every input up to here is handled.
+        handled: Position,
+    },
+    /// So many instances are in quarantine that the fault is not theirs.
+    #[error("{stream} would be one more in quarantine than may be there, for: {error}; mend that, then release them")]
+    Quarantined {
+        /// The last that failed.
+        stream: StreamName,
+        /// Why.
+        error: String,
+    },
+    /// Its journal cannot be read.
+    #[error("the process's journal is unreadable: {0}")]
+    Journal(String),
+    /// The store takes no such append: the store is at fault.
+    #[error(transparent)]
+    Refused(InvalidAppend),
     /// The group that sends its commands.
     #[error(transparent)]
     Group(#[from] GroupError),
-    /// A name in it is none.
+    /// The category, or something in its query, is no name.
     #[error(transparent)]
     Name(#[from] NameError),
     /// The store failed.
@@ -53,197 +191,18 @@ pub enum ProcessError {
     Store(#[from] StoreError),
 }
 
-impl Log {
-    /// Runs a process, and sends its commands to a handler: see [`ProcessRunner::start`].
-    pub fn process<P, H, F>(&self, handler: H) -> ProcessRunner<P, H>
-    where
-        P: Process<Id: FromStr>,
-        H: Fn(P::Command, Cause) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), HandlerError>> + Send + 'static,
-    {
-        ProcessRunner {
-            log: self.clone(),
-            dispatcher: Dispatcher::new(handler),
-            clock: Arc::new(SystemClock),
-            backoff: Backoff::SHORT,
-            member_timeout: Duration::from_secs(30),
-            concurrency: CONCURRENCY,
-            member: Uuid::new_v4().to_string(),
-        }
-    }
-}
-
-impl<P, H, F> ProcessRunner<P, H>
-where
-    P: Process<Id: FromStr>,
-    H: Fn(P::Command, Cause) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), HandlerError>> + Send + 'static,
-{
-    /// The clock that timers go by: this machine's, unless it is another.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// How often a command that fails is sent again, before its instance's commands are parked. [`Backoff::SHORT`] otherwise.
-    #[must_use]
-    pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// After how long one that runs elsewhere and is not heard of counts as gone. 30 s otherwise.
-    #[must_use]
-    pub fn member_timeout(mut self, timeout: Duration) -> Self {
-        self.member_timeout = timeout;
-        self
-    }
-
-    /// By what name it takes part: one of this process of the system alone. A random one otherwise. One that is always the same
-    /// goes on at once after a crash.
-    #[must_use]
-    pub fn member(mut self, name: impl Into<String>) -> Self {
-        self.member = name.into();
-        self
-    }
-
-    /// Runs it on tokio's current runtime, from where it stands, until `shutdown` is cancelled.
-    ///
-    /// Several may run it at once: an input leads to its events once, and a timer goes off once, whoever is first; its commands
-    /// are shared among them by the consumer group `process-` and the process's category.
-    ///
-    /// # Errors
-    /// [`ProcessError`] where the store cannot be read, or not be written to.
-    pub async fn start(self, shutdown: &CancellationToken) -> Result<RunningProcess, ProcessError> {
-        let Self { log, dispatcher, clock, backoff, member_timeout, concurrency, member } = self;
-        let reactor = Reactor::<P>::load(&log).await?;
-        let group = log.group(&format!("process-{}", P::CATEGORY))?;
-        let of_own = Query::from(Selector::category(P::CATEGORY.parse()?));
-        if group.status().await.is_err() {
-            group.create(GroupSettings::new(of_own).backoff(backoff).member_timeout(member_timeout)).await?;
-        }
-        let (status, watched) = watch::channel(ProcessStatus::default());
-        let shutdown = shutdown.child_token();
-        let troubles = reactor.troubles.stream.clone();
-        let reacting = tokio::spawn(react(reactor, clock, status, shutdown.clone()));
-        let dispatcher = Arc::new(dispatcher);
-        let handler = move |delivery| {
-            let dispatcher = dispatcher.clone();
-            async move { dispatcher.dispatch(delivery).await }
-        };
-        let dispatching = tokio::spawn(dispatch(group.clone(), member, concurrency, handler, shutdown));
-        Ok(RunningProcess { log, group, troubles, status: watched, tasks: [reacting, dispatching] })
-    }
-}
-
-/// Takes part in the group for as long as it goes; where the store fails, again.
-async fn dispatch<H, F>(group: Group, member: String, concurrency: usize, handler: H, shutdown: CancellationToken)
-where
-    H: Fn(crate::Delivery) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Result<(), HandlerError>> + Send + 'static,
-{
-    let mut failures = 0;
-    while !shutdown.is_cancelled() {
-        if group.run(&member, concurrency, handler.clone(), shutdown.clone()).await.is_err() {
-            failures += 1;
-            let wait = UNAVAILABLE.after(failures).unwrap_or(UNAVAILABLE.longest);
-            let _ = shutdown.run_until_cancelled(tokio::time::sleep(wait)).await;
-        }
-    }
-}
-
-async fn react<P: Process<Id: FromStr>>(
-    mut reactor: Reactor<P>,
-    clock: Arc<dyn Clock>,
-    status: watch::Sender<ProcessStatus>,
-    shutdown: CancellationToken,
-) {
-    let mut failures = 0;
-    loop {
-        match shutdown.run_until_cancelled(round(&mut reactor, &*clock, &status)).await {
-            None => return,
-            Some(Ok(())) => failures = 0,
-            Some(Err(error)) => {
-                failures += 1;
-                status.send_modify(|status| status.error = Some(error.to_string()));
-                let wait = UNAVAILABLE.after(failures).unwrap_or(UNAVAILABLE.longest);
-                if shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                    return;
-                }
-                // What was in hand when it failed may be recorded.
-                let _ = reactor.reload().await;
-            }
-        }
-    }
-}
-
-/// Handles what there is, and then waits for more, for a while.
-async fn round<P: Process<Id: FromStr>>(
-    reactor: &mut Reactor<P>,
-    clock: &dyn Clock,
-    status: &watch::Sender<ProcessStatus>,
-) -> Result<(), StoreError> {
-    let (further, page) = reactor.react().await?;
-    let mut error = None;
-    for timer in reactor.timers.due(clock.now()) {
-        match reactor.fire(&timer).await {
-            Ok(Outcome::Recorded | Outcome::Waits) => {}
-            Ok(Outcome::Lost) => reactor.reload().await?,
-            // The others go off all the same.
-            Err(failed) => error = Some(failed),
-        }
-    }
-    while reactor.handle_released().await? {}
-    reactor.timers.keep(&reactor.log).await?;
-    status.send_replace(ProcessStatus {
-        position: reactor.position,
-        head: page.head,
-        waiting_since: page.events.first().filter(|_| reactor.position < page.head).map(|event| event.recorded_at),
-        timers: reactor.timers.len(),
-        troubled: reactor.troubles.instances.clone(),
-        error: error.as_ref().map(ToString::to_string),
-    });
-    if let Some(error) = error {
-        return Err(error);
-    }
-    if !further {
-        let _ = tokio::time::timeout(LOOK, reactor.log.store().changed(reactor.position)).await;
-        reactor.troubles.read_on(&reactor.log).await?;
-    }
-    Ok(())
-}
-
-/// What a process does just now, in this process of the system.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ProcessStatus {
-    /// Every input up to here is handled, or set aside.
-    pub position: Position,
-    /// The head of the store, when it was last seen.
-    pub head: Position,
-    /// When the oldest input that was not yet handled was recorded; `None` where there was none.
-    pub waiting_since: Option<Timestamp>,
-    /// How many timers are set.
-    pub timers: usize,
-    /// Instances with an input that cannot be handled, by stream.
-    pub troubled: BTreeMap<String, Troubled>,
-    /// Why it does not go on just now: it is tried again.
-    pub error: Option<String>,
-}
-
-/// A process that runs. Dropped, it runs on: it ends with its shutdown token.
+/// A process that runs: to be watched, and waited for. Dropped, it runs on: it ends with its shutdown token.
 #[derive(Debug)]
 pub struct RunningProcess {
-    log: Log,
+    quarantine: Quarantine,
     group: Group,
-    troubles: crate::StreamName,
     status: watch::Receiver<ProcessStatus>,
-    tasks: [JoinHandle<()>; 2],
+    reactor: JoinHandle<Result<(), ProcessError>>,
+    dispatcher: JoinHandle<Result<(), ProcessError>>,
 }
 
 impl RunningProcess {
-    /// What it does, just now.
+    /// What it does with inputs and timers, just now.
     pub fn status(&self) -> ProcessStatus {
         self.status.borrow().clone()
     }
@@ -253,29 +212,28 @@ impl RunningProcess {
         self.status.clone()
     }
 
-    /// The group that sends its commands: where what is parked can be looked at, replayed and discarded.
+    /// The instances that failed, to be let go.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
+    }
+
+    /// The group that sends its commands: how far it is, and what is parked, to be replayed or discarded.
     pub fn group(&self) -> &Group {
         &self.group
     }
 
-    /// Lets an instance go on that is in trouble, from the input that failed.
+    /// Resolves when it has ended.
     ///
     /// # Errors
-    /// [`ProcessError`] where the store failed.
-    pub async fn release<P: Process>(&self, id: &P::Id) -> Result<(), ProcessError> {
-        let released = TroubleEvent::Released { instance: Repository::<P>::stream(id)?.to_string() };
-        let event = released.to_new_event(&self.troubles, EventId::new())?;
-        match self.log.append(Append::new(vec![event])).await {
-            Ok(_) => Ok(()),
-            Err(AppendError::Store(error)) => Err(error.into()),
-            Err(refused) => Err(GroupError::Refused(refused).into()),
+    /// [`ProcessError`] says why, where it was not its shutdown token.
+    pub async fn ended(self) -> Result<(), ProcessError> {
+        for half in [self.reactor, self.dispatcher] {
+            match half.await {
+                Ok(outcome) => outcome?,
+                Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+                Err(_runtime_gone) => {}
+            }
         }
-    }
-
-    /// Resolves when it has ended, with its shutdown token.
-    pub async fn ended(self) {
-        for task in self.tasks {
-            let _ = task.await;
-        }
+        Ok(())
     }
 }

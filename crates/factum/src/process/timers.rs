@@ -1,161 +1,149 @@
-//! The timers of a process: what is set, and when it is due. They are events of a system stream, so a restart keeps them.
+//! Timers: which are set, and which goes off next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Append, AppendError, Direction, EventId, EventType, Expected, Log, NameError, NewEvent, Payload, Query, Read, RecordedEvent,
-    Scope, Selector, StoreError, StreamName, Timestamp, Version, Versions,
-};
+use super::failed::{Failed, caught};
+use super::journal::TimerFired;
+use crate::{Effect, EventId, Metadata, Process, RecordedEvent, StreamName, Timestamp, TypedEvent};
 
-/// What happens to timers; stored as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum TimerEvent {
-    Set {
-        stream: String,
-        timer: String,
-        due: i64,
-    },
-    Cancelled {
-        stream: String,
-        timer: String,
-    },
-    Fired {
-        stream: String,
-        timer: String,
-        due: i64,
-    },
-    /// All that are set: nothing before it needs to be read.
-    Kept {
-        timers: Vec<(String, String, i64)>,
-    },
-}
-
-impl TimerEvent {
-    fn event_type(&self) -> &'static str {
-        match self {
-            Self::Set { .. } => "$TimerSet",
-            Self::Cancelled { .. } => "$TimerCancelled",
-            Self::Fired { .. } => "$TimerFired",
-            Self::Kept { .. } => KEPT,
-        }
-    }
-
-    /// The event, to be recorded in the stream of a process's timers.
-    pub(crate) fn to_new_event(&self, timers: &StreamName, id: EventId) -> Result<NewEvent, NameError> {
-        let data = serde_json::to_vec(self).expect("texts and numbers are JSON");
-        let event = NewEvent::new(timers.clone(), self.event_type(), Payload::json(data))?;
-        Ok(NewEvent { id, ..event })
-    }
-}
-
-const KEPT: &str = "$TimersKept";
-
-/// After so many events of timers, all that are set are written down, so that a start reads no more than that.
-const KEEP_EVERY: u64 = 1_000;
-/// The most timers that are written down at once; where more are set, a start reads further back.
-const KEEP_MAX: usize = 20_000;
-
-/// The timers that are set.
-#[derive(Debug, Clone)]
-pub(crate) struct Timers {
-    pub(crate) stream: StreamName,
-    version: Version,
-    kept_at: Version,
-    /// By stream and name.
-    set: BTreeMap<(String, String), Timestamp>,
+/// What an event of an instance's stream says of one of its timers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TimerChange {
+    Set(String, Timer),
+    Cancelled(String),
+    /// The timer of that name which has this id went off.
+    Fired(String, EventId),
 }
 
 /// A timer that is set.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Timer {
+    /// The id of the effect that set it.
+    pub(crate) id: EventId,
+    /// When it goes off.
     pub(crate) due: Timestamp,
+    /// What goes on the events that it leads to.
+    pub(crate) metadata: Metadata,
+}
+
+/// What an event of an instance's stream, own or not, says of the instance's timers, in order.
+pub(crate) fn changes<P: Process>(event: &RecordedEvent) -> Result<Vec<TimerChange>, Failed> {
+    if let Some(fired) = event.decode::<TimerFired>().map_err(Failed::here)? {
+        return Ok(vec![TimerChange::Fired(fired.timer, fired.timer_id.parse().map_err(Failed::here)?)]);
+    }
+    let Some(own) = TypedEvent::<P::Event>::of(event.clone()).map_err(Failed::here)? else { return Ok(Vec::new()) };
+    let effects = caught("effects", || P::effects(&own))?;
+    let timers = effects.into_iter().enumerate().filter_map(|(index, effect)| match effect {
+        Effect::Send(_) => None,
+        Effect::WakeAfter { timer, after } => Some(set(event, index, timer, event.recorded_at.later(after))),
+        Effect::WakeAt { timer, at } => Some(set(event, index, timer, at)),
+        Effect::Cancel { timer } => Some(TimerChange::Cancelled(timer)),
+    });
+    Ok(timers.collect())
+}
+
+fn set(event: &RecordedEvent, index: usize, name: String, due: Timestamp) -> TimerChange {
+    TimerChange::Set(name, Timer { id: effect_id(event.id, index), due, metadata: Metadata::caused_by(event) })
+}
+
+/// The id of an effect: that of its own event, and its place among the event's effects.
+pub(crate) fn effect_id(event: EventId, index: usize) -> EventId {
+    event.derived(&format!("effect/{index}"))
+}
+
+/// The timers of all instances, in the order in which they go off.
+///
+/// It is made from the own events, in their order, and only says where to look: whether a timer is still set is for its
+/// instance to say.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    by_stream: HashMap<StreamName, HashMap<String, (Timestamp, EventId)>>,
+    by_due: BTreeSet<(Timestamp, StreamName, String)>,
+}
+
+/// A timer, as the index knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct IndexedTimer {
     pub(crate) stream: String,
-    pub(crate) name: String,
+    pub(crate) timer: String,
+    pub(crate) due_micros: i64,
+    pub(crate) id: String,
 }
 
 impl Timers {
-    /// The timers of a process, as they are now.
-    pub(crate) async fn load(log: &Log, stream: StreamName) -> Result<Self, StoreError> {
-        let mut timers = Self { stream, version: Version::EMPTY, kept_at: Version::EMPTY, set: BTreeMap::new() };
-        let kept = Selector::stream(timers.stream.clone()).event_type(EventType::new(KEPT).expect("it is a name"));
-        let last = Read { direction: Direction::Backward, ..Read::new(kept.into()).limit(1) };
-        let mut pages = log.read(last);
-        while let Some(page) = pages.next().await? {
-            if let Some(kept) = page.events.first() {
-                timers.apply(kept);
-                break;
-            }
-        }
-        timers.read_on(log).await?;
-        Ok(timers)
-    }
-
-    /// Takes in what has happened since.
-    pub(crate) async fn read_on(&mut self, log: &Log) -> Result<(), StoreError> {
-        let versions = Versions { after: self.version, through: Version::MAX };
-        let mut pages = log.read(Read::new(Query::from(Selector::from(Scope::Stream(self.stream.clone(), versions)))));
-        while let Some(page) = pages.next().await? {
-            page.events.iter().for_each(|event| self.apply(event));
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, event: &RecordedEvent) {
-        self.version = event.version;
-        match serde_json::from_slice(&event.payload.data) {
-            Ok(TimerEvent::Set { stream, timer, due }) => {
-                self.set.insert((stream, timer), Timestamp::from_micros(due));
-            }
-            Ok(TimerEvent::Cancelled { stream, timer }) => drop(self.set.remove(&(stream, timer))),
-            Ok(TimerEvent::Fired { stream, timer, due }) => {
-                // One that was set anew since is another.
-                let key = (stream, timer);
-                if self.set.get(&key) == Some(&Timestamp::from_micros(due)) {
-                    self.set.remove(&key);
+    pub(crate) fn apply(&mut self, stream: &StreamName, change: &TimerChange) {
+        match change {
+            TimerChange::Set(name, timer) => self.set(stream, name, timer.due, timer.id),
+            TimerChange::Cancelled(name) => self.remove(stream, name),
+            TimerChange::Fired(name, id) => {
+                if self.by_stream.get(stream).and_then(|timers| timers.get(name)).is_some_and(|(_, set)| set == id) {
+                    self.remove(stream, name);
                 }
             }
-            Ok(TimerEvent::Kept { timers }) => {
-                let timers = timers.into_iter().map(|(stream, name, due)| ((stream, name), Timestamp::from_micros(due)));
-                self.set = timers.collect();
-                self.kept_at = event.version;
-            }
-            Err(_unknown) => {}
         }
     }
 
-    /// How many are set.
+    pub(crate) fn set(&mut self, stream: &StreamName, name: &str, due: Timestamp, id: EventId) {
+        self.remove(stream, name);
+        self.by_stream.entry(stream.clone()).or_default().insert(name.to_owned(), (due, id));
+        self.by_due.insert((due, stream.clone(), name.to_owned()));
+    }
+
+    pub(crate) fn remove(&mut self, stream: &StreamName, name: &str) {
+        let Some(timers) = self.by_stream.get_mut(stream) else { return };
+        if let Some((due, _)) = timers.remove(name) {
+            self.by_due.remove(&(due, stream.clone(), name.to_owned()));
+        }
+        if timers.is_empty() {
+            self.by_stream.remove(stream);
+        }
+    }
+
+    /// Forgets those of an instance.
+    pub(crate) fn remove_all(&mut self, stream: &StreamName) {
+        for (name, (due, _)) in self.by_stream.remove(stream).unwrap_or_default() {
+            self.by_due.remove(&(due, stream.clone(), name));
+        }
+    }
+
+    /// When the next one goes off.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.by_due.first().map(|(due, _, _)| *due)
+    }
+
+    /// Takes the next one out, if it goes off by then.
+    pub(crate) fn take_due(&mut self, by: Timestamp) -> Option<(StreamName, String, EventId)> {
+        let (_, stream, name) = self.by_due.first().filter(|(due, _, _)| *due <= by)?.clone();
+        let (_, id) = *self.by_stream.get(&stream)?.get(&name)?;
+        self.remove(&stream, &name);
+        Some((stream, name, id))
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.set.len()
+        self.by_due.len()
     }
 
-    /// Those that are due, the earliest first.
-    pub(crate) fn due(&self, now: Timestamp) -> Vec<Timer> {
-        let due = self.set.iter().filter(|(_, due)| **due <= now);
-        let mut due: Vec<_> =
-            due.map(|((stream, name), due)| Timer { due: *due, stream: stream.clone(), name: name.clone() }).collect();
-        due.sort_unstable();
-        due
+    /// All of them, to be written down.
+    pub(crate) fn list(&self) -> impl Iterator<Item = IndexedTimer> {
+        self.by_stream.iter().flat_map(|(stream, timers)| {
+            timers.iter().map(|(timer, (due, id))| IndexedTimer {
+                stream: stream.to_string(),
+                timer: timer.clone(),
+                due_micros: due.as_micros(),
+                id: id.to_string(),
+            })
+        })
     }
 
-    /// Whether the timer is set still, and for that time.
-    pub(crate) fn is_set(&self, timer: &Timer) -> bool {
-        self.set.get(&(timer.stream.clone(), timer.name.clone())) == Some(&timer.due)
-    }
-
-    /// Writes down all that are set, now and then.
-    pub(crate) async fn keep(&mut self, log: &Log) -> Result<(), StoreError> {
-        if self.version.get() < self.kept_at.get() + KEEP_EVERY || KEEP_MAX < self.set.len() {
-            return Ok(());
+    /// Those that were written down.
+    pub(crate) fn of(list: impl IntoIterator<Item = IndexedTimer>) -> Result<Self, Failed> {
+        let mut timers = Self::default();
+        for IndexedTimer { stream, timer, due_micros, id } in list {
+            let stream = StreamName::new(stream).map_err(Failed::here)?;
+            timers.set(&stream, &timer, Timestamp::from_micros(due_micros), id.parse().map_err(Failed::here)?);
         }
-        let timers = self.set.iter().map(|((stream, name), due)| (stream.clone(), name.clone(), due.as_micros())).collect();
-        let Ok(kept) = (TimerEvent::Kept { timers }).to_new_event(&self.stream, EventId::new()) else { return Ok(()) };
-        let append = Append::new(vec![kept]).expect(self.stream.clone(), Expected::Exact(self.version));
-        match log.append(append).await {
-            Err(AppendError::Store(error)) => Err(error),
-            // Another was faster, or something has happened since: the next time will do.
-            _ => Ok(()),
-        }
+        Ok(timers)
     }
 }

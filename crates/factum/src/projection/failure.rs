@@ -55,12 +55,14 @@ pub(crate) async fn guarded(handler: impl Future<Output = Result<(), HandlerErro
     let mut handler = pin!(handler);
     std::future::poll_fn(|context| {
         // What a panic leaves half-done is the transaction, which is dropped with it.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context))) {
-            Ok(poll) => poll,
-            Err(panic) => Poll::Ready(Err(format!("it panicked: {}", message(&*panic)).into())),
-        }
+        caught(|| handler.as_mut().poll(context)).unwrap_or_else(|panicked| Poll::Ready(Err(panicked.into())))
     })
     .await
+}
+
+/// Runs a part of a projection that is no handler; a panic in it is told.
+pub(crate) fn caught<T>(part: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(AssertUnwindSafe(part)).map_err(|panic| format!("it panicked: {}", message(&*panic)))
 }
 
 pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::TxOf;
-use super::failure::{OnFailure, Unavailable, guarded, text};
+use super::failure::{OnFailure, Unavailable, caught, guarded, text};
 use super::records::{Failure, ParkedEvent, PartitionRecord};
 use super::status::Activity;
 use super::worker::{Halt, Session};
@@ -59,14 +59,19 @@ impl<P: Projection> Session<'_, P> {
 
     /// The event, if it is one of the projection's, and in this partition.
     pub(crate) fn due(&self, event: RecordedEvent) -> Option<Due<P::Events>> {
-        let key = self.shared().projection.partition_key(&event).into_owned();
+        let (key, readable) = match caught(|| self.shared().projection.partition_key(&event).into_owned()) {
+            Ok(key) => (key, Ok(())),
+            // It is where its stream is, as a failure.
+            Err(panicked) => (event.stream.to_string(), Err(panicked)),
+        };
         if partition::of(&key, self.model.partitions) != self.partition() {
             return None;
         }
         let (position, id) = (event.position, event.id);
-        let event = match P::Events::of(&event) {
-            Ok(data) => Ok(TypedEvent { data: data?, recorded: event }),
-            Err(error) => Err(text(&error.into())),
+        let event = match readable.and_then(|()| caught(|| P::Events::of(&event))) {
+            Ok(Ok(data)) => Ok(TypedEvent { data: data?, recorded: event }),
+            Ok(Err(error)) => Err(text(&error.into())),
+            Err(panicked) => Err(panicked),
         };
         Some(Due { position, id, key, event })
     }

@@ -1,18 +1,22 @@
 //! Registering: a read model gets its records and its empty tables, once.
 
-use super::failure::text;
-use super::records::{Failure, Held, ModelRecord, PartitionRecord, Phase, add, all, live, models_of, put};
+use super::failure::{guarded, text};
+use super::records::{Failure, Held, ModelRecord, PartitionRecord, Phase, add, live, models_of, put};
 use super::runner::StartError;
-use crate::{Position, Projection, ReadDb, ReadModelName, StoreError};
+use crate::{Position, Projection, ReadDb, ReadModelName, StoreError, StoreErrorKind};
 
 /// The read models of a projection, or of all where that is empty, by name, as they are committed.
 pub(crate) async fn models<D: ReadDb>(db: &D, projection: &str) -> Result<Vec<(ReadModelName, ModelRecord)>, StoreError> {
-    let mut models = Vec::new();
-    for record in all(db, &models_of(projection)).await? {
-        let name = record.key.strip_suffix("/model").map(str::parse::<ReadModelName>);
-        if let Some(Ok(name)) = name {
-            models.push((name, Held::of(record)?.value));
+    let (mut models, mut after) = (Vec::new(), String::new());
+    // From each to the next: there may be much beside the record of one.
+    while let Some(record) = db.records(&models_of(projection), &after, 1).await?.pop() {
+        let owner = record.key.split('/').next().unwrap_or_default();
+        if let Ok(name) = owner.parse::<ReadModelName>()
+            && let Some(model) = Held::committed(db, &name.model_key()).await?
+        {
+            models.push((name, model.value));
         }
+        after = format!("{owner}/\u{10ffff}");
     }
     models.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(models)
@@ -27,13 +31,13 @@ pub(crate) async fn live_model<D: ReadDb>(db: &D, projection: &str) -> Result<Op
 /// Sees to it that there is a read model of the projection's version, and that no old failure holds it.
 pub(crate) async fn register<P: Projection>(projection: &P, db: &P::Db, after: Position) -> Result<(), StartError> {
     let first = ReadModelName::new(&projection.name(), P::VERSION)?;
-    loop {
+    for _ in 0..TRIES_MAX {
         let live = live_model(db, first.projection()).await?;
-        if let Some(live) = live.as_ref().filter(|live| P::VERSION < live.version()) {
-            return Err(StartError::Superseded { live: live.clone(), version: P::VERSION });
-        }
         let models = models(db, first.projection()).await?;
         let ours: Vec<_> = models.into_iter().filter(|(name, _)| name.version() == P::VERSION).collect();
+        if let Some(live) = live.filter(|live| P::VERSION < live.version() && ours.is_empty()) {
+            return Err(StartError::Superseded { live, version: P::VERSION });
+        }
         for (name, model) in &ours {
             if model.partitions != P::PARTITIONS.max(1) {
                 let (actual, model) = (model.partitions, name.clone());
@@ -46,7 +50,12 @@ pub(crate) async fn register<P: Projection>(projection: &P, db: &P::Db, after: P
         }
         // Another process was faster.
     }
+    let message = format!("others register and drop {first} all the time: let one of them be");
+    Err(StoreError::new(StoreErrorKind::Unavailable, message).into())
 }
+
+/// How often a read model is looked for, and made, before that is reported.
+const TRIES_MAX: u32 = 10;
 
 /// Makes a read model, with empty tables; live if none of its projection is. `false` where another was faster.
 pub(crate) async fn create<P: Projection>(
@@ -72,7 +81,7 @@ pub(crate) async fn create<P: Projection>(
     if !added {
         return Ok(false);
     }
-    projection.create(&mut tx).await.map_err(|error| StartError::Create(text(&error)))?;
+    guarded(projection.create(&mut tx)).await.map_err(|error| StartError::Create(text(&error)))?;
     if is_first {
         db.publish(&mut tx).await?;
     }

@@ -1,23 +1,22 @@
 //! A runner: it keeps the read model of a projection up to date, from now until it is told to stop.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::failure::OnFailure;
+use super::failure::{OnFailure, message};
 use super::read_models::ReadModels;
-use super::records::{Failure, Held, ModelRecord, Phase};
-use super::register::{create, models, register};
+use super::records::Failure;
+use super::register::register;
 use super::status::Status;
-use super::swap::swap_in;
-use super::wait::{self, WaitError};
-use super::worker::{POLL, Shared, Worker};
-use crate::{Backoff, Log, NameError, Position, Projection, ReadModelName, ReadModelNameError, Store, StoreError};
+use super::supervisor::Supervisor;
+use super::wait::WaitError;
+use super::worker::Shared;
+use crate::{Backoff, Log, NameError, Position, Projection, ReadModelName, ReadModelNameError, StoreError};
 
 /// A projection, about to be run: see [`Log::project`].
 pub struct Runner<P: Projection> {
@@ -133,71 +132,9 @@ impl<P: Projection> Runner<P> {
         let store = log.store().clone();
         let shutdown = shutdown.child_token();
         let shared = Arc::new(Shared { projection, db: db.clone(), store, query, options, shutdown, status });
-        let task = tokio::spawn(supervise(shared));
+        let task = tokio::spawn(Supervisor::new(shared).run());
         Ok(Running { name, models: ReadModels::new(db), status: watched, task })
     }
-}
-
-/// Keeps a worker for each partition of each read model of this version; fills a new one where that is asked, and swaps it in.
-async fn supervise<P: Projection>(shared: Arc<Shared<P>>) {
-    let mut workers = JoinSet::new();
-    let mut known = HashSet::new();
-    while !shared.shutdown.is_cancelled() {
-        match attend(&shared, &mut known, &mut workers).await {
-            Ok(true) | Err(_) => {}
-            // Every one of its read models is dropped, and there is nothing left to keep.
-            Ok(false) => break,
-        }
-        let _ = shared.shutdown.run_until_cancelled(tokio::time::sleep(POLL)).await;
-        while workers.try_join_next().is_some() {}
-    }
-    shared.shutdown.cancel();
-    while workers.join_next().await.is_some() {}
-}
-
-/// One round of it; `false` where there is no read model of this version any more.
-async fn attend<P: Projection>(
-    shared: &Arc<Shared<P>>,
-    known: &mut HashSet<ReadModelName>,
-    workers: &mut JoinSet<()>,
-) -> Result<bool, StoreError> {
-    let mut any = false;
-    for (name, model) in models(&shared.db, &shared.projection.name()).await? {
-        if name.version() != P::VERSION {
-            continue;
-        }
-        any = true;
-        if known.insert(name.clone()) {
-            for partition in 0..model.partitions {
-                workers.spawn(Worker::new(shared.clone(), name.clone(), partition).run());
-            }
-        }
-        if model.phase == Phase::Filling && is_filled(shared, &name, &model).await? {
-            swap_in(&shared.db, &name, P::DELIVERS).await?;
-        }
-        rebuild_if_asked(shared, &name).await?;
-    }
-    Ok(any)
-}
-
-/// Whether every partition is within a batch of the head.
-async fn is_filled<P: Projection>(shared: &Shared<P>, name: &ReadModelName, model: &ModelRecord) -> Result<bool, StoreError> {
-    let head = shared.store.head().await?;
-    let checkpoint = wait::checkpoint(&shared.db, name, model.partitions).await?.unwrap_or_default();
-    Ok(!model.paused && head.get() <= checkpoint.get() + shared.options.batch as u64)
-}
-
-async fn rebuild_if_asked<P: Projection>(shared: &Shared<P>, name: &ReadModelName) -> Result<(), StoreError> {
-    use crate::ReadDb;
-    let Some(asked) = Held::<String>::committed(&shared.db, &name.rebuild_key()).await? else { return Ok(()) };
-    let Ok(next) = asked.value.parse() else { return Ok(()) };
-    // Where it cannot be made, that is seen by its absence, and tried again.
-    if create(&shared.projection, &shared.db, &next, Position::START).await.is_ok() {
-        let mut tx = shared.db.begin(name).await?;
-        asked.remove(&shared.db, &mut tx).await?;
-        shared.db.commit(tx).await?;
-    }
-    Ok(())
 }
 
 /// Why a projection does not start.
@@ -243,7 +180,7 @@ pub struct Running<P: Projection> {
     name: String,
     models: ReadModels<P::Db>,
     status: watch::Receiver<Status>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Ended>,
 }
 
 impl<P: Projection> Running<P> {
@@ -284,8 +221,24 @@ impl<P: Projection> Running<P> {
         let _ = self.task.await;
     }
 
-    /// Resolves when it has ended: with its shutdown token, or because all read models of its version are dropped.
-    pub async fn ended(self) {
-        let _ = self.task.await;
+    /// Resolves when it has ended, and tells why.
+    pub async fn ended(self) -> Ended {
+        match self.task.await {
+            Ok(ended) => ended,
+            Err(error) if error.is_panic() => Ended::Panicked(message(&*error.into_panic()).to_owned()),
+            Err(_runtime_is_gone) => Ended::Shutdown,
+        }
     }
+}
+
+/// Why a projection does not run any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its shutdown token was cancelled.
+    Shutdown,
+    /// All read models of its version are dropped.
+    Dropped,
+    /// Something in it panicked that is not about an event, with this message.
+    Panicked(String),
 }

@@ -10,6 +10,8 @@ use crate::{Position, ReadModelName, Timestamp};
 pub struct Status {
     /// A part for each partition of each read model that it fills.
     pub partitions: Vec<PartitionStatus>,
+    /// What keeps it from looking after its read models, such as a rebuild whose tables cannot be made; it is tried again.
+    pub error: Option<String>,
 }
 
 /// How far a partition is.

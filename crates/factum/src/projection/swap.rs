@@ -14,11 +14,8 @@ const HOLD: Duration = Duration::from_secs(2);
 /// How often it is looked whether the other one has.
 const LOOK: Duration = Duration::from_millis(3);
 
-/// Swaps a read model in that is filled but for what comes in just now: the live one is held until the other one is past it.
-pub(crate) async fn swap_in<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result<bool, StoreError> {
-    if swap(db, next, delivers).await? {
-        return Ok(true);
-    }
+/// Swaps a read model in where what comes in keeps it from getting past the live one: that one is held until it has.
+pub(crate) async fn swap_while_held<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result<bool, StoreError> {
     let Some(former) = live_model(db, next.projection()).await? else { return Ok(false) };
     let Some(model) = Held::<ModelRecord>::committed(db, &former.model_key()).await? else { return Ok(false) };
     let holder = format!("the swap to {next}");
@@ -54,9 +51,8 @@ impl Partitions {
         Ok(Self(partitions))
     }
 
-    /// Everything up to here is in all of them.
-    fn checkpoint(&self) -> Position {
-        self.0.iter().map(|partition| partition.value.checkpoint()).min().unwrap_or_default()
+    fn checkpoints(&self) -> impl Iterator<Item = Position> {
+        self.0.iter().map(|partition| partition.value.checkpoint())
     }
 
     /// How far the effects of a partition are, if there are as many of them; otherwise the same keys are in other ones, and
@@ -73,7 +69,7 @@ impl Partitions {
 /// Makes a filled read model the live one, unless the live one is ahead of it: what is queried never goes back. Whether it did.
 ///
 /// The effects outside go on where the former one's stand, and what it had parked for their sake is parked in the new one.
-async fn swap<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result<bool, StoreError> {
+pub(crate) async fn swap<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result<bool, StoreError> {
     let mut tx = db.begin(next).await?;
     let live = Held::<String>::find(db, &mut tx, live(next.projection())).await?;
     let model = Held::<ModelRecord>::find(db, &mut tx, next.model_key()).await?;
@@ -82,7 +78,8 @@ async fn swap<D: ReadDb>(db: &D, next: &ReadModelName, delivers: bool) -> Result
     let Some(retired) = Held::<ModelRecord>::find(db, &mut tx, former.model_key()).await? else { return Ok(false) };
     let filled = Partitions::of(db, &mut tx, next, model.value.partitions).await?;
     let queried = Partitions::of(db, &mut tx, &former, retired.value.partitions).await?;
-    if model.value.phase != Phase::Filling || filled.checkpoint() < queried.checkpoint() {
+    // A query may have seen all that any partition of the live one has.
+    if model.value.phase != Phase::Filling || *next <= former || filled.checkpoints().min() < queried.checkpoints().max() {
         return Ok(false);
     }
     let mut whole = model.replace(db, &mut tx, &ModelRecord { phase: Phase::Live, ..model.value.clone() }).await?;

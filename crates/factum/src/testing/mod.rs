@@ -9,7 +9,7 @@ pub use snapshot::snapshot_equals_replay;
 mod clock;
 pub use clock::ManualClock;
 mod process;
-pub use process::{GivenProcess, Reacted, given_process};
+pub use process::{GivenProcess, given_process};
 mod projection;
 pub use projection::{project, survives_kills};
 pub mod store;

@@ -5,6 +5,7 @@ mod aggregates;
 mod boundaries;
 mod courses;
 mod kit;
+mod once;
 mod past;
 mod races;
 mod snapshots;

@@ -1,12 +1,13 @@
 //! The accounts that the projections of these tests add up.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use factum::{
-    Aggregate, Backoff, Event, HandlerError, Log, MemoryDb, MemoryStore, MemoryTx, Position, Projection, ReadModelName, Running,
-    StreamName, TypedEvent,
+    Aggregate, Backoff, Event, HandlerError, Log, MemoryDb, MemoryStore, MemoryTx, Position, Projection, ReadModelName,
+    RecordedEvent, Running, StreamName, TypedEvent,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,8 @@ pub(super) struct Hooks {
     pub(super) calls: Arc<Mutex<HashMap<Position, u32>>>,
     pub(super) delivered: Arc<Mutex<Vec<u64>>>,
     pub(super) deliver: Option<Deliver>,
+    pub(super) create: Option<Arc<dyn Fn() -> Result<(), HandlerError> + Send + Sync>>,
+    pub(super) key: Option<fn(&RecordedEvent) -> String>,
 }
 
 impl Hooks {
@@ -79,8 +82,12 @@ impl<const VERSION: u32, const PARTITIONS: u32, const DELIVERS: bool> Projection
     type Events = AccountEvent;
     type Db = Db;
 
+    fn partition_key<'a>(&self, event: &'a RecordedEvent) -> Cow<'a, str> {
+        self.0.key.map_or_else(|| event.stream.as_str().into(), |key| key(event).into())
+    }
+
     async fn create(&self, _tx: &mut MemoryTx<Balances>) -> Result<(), HandlerError> {
-        Ok(())
+        self.0.create.as_ref().map_or(Ok(()), |create| create())
     }
 
     async fn apply(&self, tx: &mut MemoryTx<Balances>, event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {

@@ -1,8 +1,11 @@
 //! Events that cannot be handled.
 
-use factum::{Activity, Backoff, OnFailure, Position, WaitError};
+use factum::{
+    Activity, Backoff, CodecError, EventSet, HandlerError, NameError, OnFailure, Position, Projection, Query, RecordedEvent,
+    TxOf, TypedEvent, WaitError,
+};
 
-use super::bank::{AccountEvent, Bank, Hooks, PATIENCE, THRICE, World, expected, name, until};
+use super::bank::{AccountEvent, Bank, Db, Hooks, PATIENCE, THRICE, World, expected, name, until};
 
 /// Refuses [`AccountEvent::Refused`], so many times.
 fn refusing(times: u32) -> Hooks {
@@ -158,4 +161,58 @@ async fn an_event_that_cannot_be_read_is_a_failure_like_any_other() {
     until("the parking", async || running.read_models().parked(&name("balances@1")).await.unwrap().len() == 2).await;
     assert_eq!(world.live().applied["account-b"], [4]);
     assert!(running.read_models().parked(&name("balances@1")).await.unwrap()[0].error.contains("AccountDeposited"));
+}
+
+#[tokio::test]
+async fn a_panic_before_it_is_applied_is_a_failure_of_its_event_too() {
+    let world = world_with_a_refused_event().await;
+    let key = |event: &RecordedEvent| match event.event_type.as_str() {
+        "AccountRefused" => panic!("no key"),
+        _ => event.stream.to_string(),
+    };
+    let hooks = Hooks { key: Some(key), ..Hooks::default() };
+    let runner = world.log.project(Bank::<1, 2>(hooks), world.db.clone()).on_failure(OnFailure::Park(Backoff::NEVER));
+    let running = runner.start(&world.shutdown).await.unwrap();
+    running.wait_for(Position::new(6), PATIENCE).await.unwrap();
+    let parked = running.read_models().parked(&name("balances@1")).await.unwrap();
+    let told: Vec<_> = parked.iter().map(|parked| (parked.position.get(), parked.error.as_str())).collect();
+    assert_eq!(told, [(3, "it panicked: no key"), (4, ""), (6, "")]);
+    assert_eq!(world.live().applied["account-b"], [2, 5]);
+}
+
+/// Events whose reading panics.
+#[derive(Debug)]
+struct Explosive;
+
+impl EventSet for Explosive {
+    fn query() -> Result<Query, NameError> {
+        Ok(Query::all())
+    }
+
+    fn of(_: &RecordedEvent) -> Result<Option<Self>, CodecError> {
+        panic!("it is too old")
+    }
+}
+
+impl Projection for Explosive {
+    const NAME: &'static str = "explosive";
+    const VERSION: u32 = 1;
+    type Events = Self;
+    type Db = Db;
+
+    async fn create(&self, _tx: &mut TxOf<Self>) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    async fn apply(&self, _tx: &mut TxOf<Self>, _event: &TypedEvent<Self>) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_an_event_is_read_is_a_failure_of_it() {
+    let world = World::new();
+    world.deposit(&["a"]).await;
+    let running = world.start(Explosive).await;
+    assert_eq!(running.stopped().await.unwrap().error, "it panicked: it is too old");
 }
