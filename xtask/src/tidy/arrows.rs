@@ -8,13 +8,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("factum-derive", &[]),
     ("factum-embedded", &["factum"]),
     ("factum-sqlite", &["factum", "factum-embedded"]),
+    ("factum-postgres", &["factum", "factum-embedded"]),
     ("factum-http", &["factum"]),
     ("factum-orders", &["factum", "factum-embedded"]),
     ("factum-read-model", &["factum", "factum-embedded", "factum-sqlite"]),
     ("factum-enrolment", &["factum", "factum-embedded"]),
     ("factum-bank", &["factum", "factum-embedded"]),
-    ("factum-cli", &["factum", "factum-embedded", "factum-sqlite", "factum-http", "factum-bank"]),
-    ("factum-bench", &["factum", "factum-embedded", "factum-sqlite"]),
+    ("factum-cli", &["factum", "factum-embedded", "factum-postgres", "factum-sqlite", "factum-http", "factum-bank"]),
+    ("factum-bench", &["factum", "factum-embedded", "factum-postgres", "factum-sqlite"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,1 @@
+//! The store and read models on PostgreSQL, at their boundary.
