@@ -1,0 +1,120 @@
+-- The log: events, and what finds them. Every table is keyed by log, and every statement names it.
+
+CREATE TABLE factum.logs (
+    log          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name         text COLLATE "C" NOT NULL UNIQUE,
+    -- The position of the last event, and when it was recorded, in microseconds since 1970.
+    head         bigint NOT NULL DEFAULT 0,
+    recorded_at  bigint
+) WITH (fillfactor = 20);
+
+CREATE TABLE factum.streams (
+    log             int NOT NULL,
+    stream          text COLLATE "C" NOT NULL,
+    category        text COLLATE "C" NOT NULL,
+    version         bigint NOT NULL,
+    first_position  bigint NOT NULL,
+    first_at        bigint NOT NULL,
+    last_position   bigint NOT NULL,
+    last_at         bigint NOT NULL,
+    PRIMARY KEY (log, stream)
+) WITH (fillfactor = 80);
+CREATE INDEX streams_in_order ON factum.streams (log, first_position);
+
+CREATE TABLE factum.events (
+    log           int NOT NULL,
+    position      bigint NOT NULL,
+    stream        text COLLATE "C" NOT NULL,
+    category      text COLLATE "C" NOT NULL,
+    version       bigint NOT NULL,
+    id            uuid NOT NULL,
+    type          text COLLATE "C" NOT NULL,
+    schema        bigint NOT NULL,
+    recorded_at   bigint NOT NULL,
+    -- One a line.
+    tags          text COLLATE "C",
+    -- The UUIDv5 of the correlation id, which may be a long text.
+    correlation   uuid,
+    causation     uuid,
+    -- JSON.
+    metadata      text,
+    -- application/json where it is null.
+    content_type  text,
+    -- The data, in one of these: in the first where it is JSON. The type json keeps every byte, and jsonb does not.
+    json          json,
+    data          bytea,
+    -- Of data and metadata.
+    bytes         int NOT NULL,
+    PRIMARY KEY (log, position)
+) PARTITION BY RANGE (position);
+CREATE INDEX events_by_stream ON factum.events (log, stream, version);
+CREATE INDEX events_by_type ON factum.events (log, type, position);
+CREATE INDEX events_by_category ON factum.events (log, category, position);
+CREATE INDEX events_by_correlation ON factum.events (log, correlation, position) WHERE correlation IS NOT NULL;
+CREATE INDEX events_by_cause ON factum.events (log, causation, position) WHERE causation IS NOT NULL;
+
+CREATE TABLE factum.ids (
+    log       int NOT NULL,
+    id        uuid NOT NULL,
+    position  bigint NOT NULL,
+    PRIMARY KEY (log, id) INCLUDE (position)
+);
+
+CREATE TABLE factum.tags (
+    log       int NOT NULL,
+    tag       text COLLATE "C" NOT NULL,
+    position  bigint NOT NULL,
+    type      text COLLATE "C" NOT NULL,
+    PRIMARY KEY (log, tag, position) INCLUDE (type)
+);
+
+CREATE TABLE factum.consumers (
+    log       int NOT NULL,
+    consumer  text COLLATE "C" NOT NULL,
+    through   bigint NOT NULL,
+    PRIMARY KEY (log, consumer)
+) WITH (fillfactor = 50);
+
+-- Events never change, and go only with their log or with a partition that is detached.
+CREATE FUNCTION factum.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF coalesce(current_setting('factum.drops_log', true), '') <> 'yes' THEN
+        RAISE EXCEPTION 'events never change: append another one' USING ERRCODE = 'FA002';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER events_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON factum.events
+    FOR EACH STATEMENT EXECUTE FUNCTION factum.refuse();
+
+-- Partitions of so many positions, the next one always there before it is needed.
+CREATE TABLE factum.room (
+    span     bigint NOT NULL,
+    through  bigint NOT NULL
+);
+INSERT INTO factum.room VALUES (10000000, 0);
+
+CREATE FUNCTION factum.extend(p_position bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_span bigint;
+    v_through bigint;
+    v_name text;
+BEGIN
+    SELECT span, through INTO v_span, v_through FROM factum.room FOR UPDATE;
+    WHILE v_through < p_position + v_span / 2 LOOP
+        v_name := 'events_through_' || v_through + v_span;
+        EXECUTE format('CREATE TABLE factum.%I (LIKE factum.events INCLUDING ALL)', v_name);
+        -- Attaching waits for no reader and no writer, as creating it in place would.
+        EXECUTE format('ALTER TABLE factum.events ATTACH PARTITION factum.%I FOR VALUES FROM (%s) TO (%s)',
+            v_name, v_through + 1, v_through + v_span + 1);
+        v_through := v_through + v_span;
+    END LOOP;
+    UPDATE factum.room SET through = v_through;
+END $$;
+SELECT factum.extend(0);
+
+-- What an operator reads with SQL.
+CREATE VIEW factum.recorded AS
+    SELECT l.name AS log, e.position, e.stream, e.version, e.id, e.type, e.schema,
+        timestamptz 'epoch' + e.recorded_at * interval '1 microsecond' AS recorded_at,
+        string_to_array(e.tags, E'\n') AS tags, e.metadata::jsonb AS metadata, e.json::jsonb AS json, e.data
+    FROM factum.events e JOIN factum.logs l USING (log);
