@@ -20,6 +20,7 @@ CREATE TABLE factum.streams (
     PRIMARY KEY (log, stream)
 ) WITH (fillfactor = 80);
 CREATE INDEX streams_in_order ON factum.streams (log, first_position);
+CREATE INDEX streams_by_category ON factum.streams (log, category, first_position);
 
 CREATE TABLE factum.events (
     log           int NOT NULL,
@@ -71,7 +72,8 @@ CREATE TABLE factum.tags (
 CREATE TABLE factum.consumers (
     log       int NOT NULL,
     consumer  text COLLATE "C" NOT NULL,
-    through   bigint NOT NULL,
+    -- In whatever the consumer counts, up to 2^64 - 1.
+    through   numeric(20) NOT NULL,
     PRIMARY KEY (log, consumer)
 ) WITH (fillfactor = 50);
 

@@ -81,11 +81,12 @@ END $$;
 -- Records some appends of one log, each whole or not at all. None of them depends on what another of them records.
 --
 -- Appends are numbered from 1. Arrays that begin with e_ have an element for each event, in order; with x_ for each expectation,
--- -1 for a stream that exists; with c_ for each selector of a condition; with m_ for each mark of a consumer.
+-- -1 for a stream that exists and -2 for any; with c_ for each selector of a condition; with m_ for each mark of a consumer.
 --
 -- Returns a row for each append: 0 recorded, at its first position, or at the head where it has no events; 1 recorded before,
 -- likewise; 2 an id is taken, by the event at; 3 the expectation of the number in detail does not hold, the stream is at version
--- at; 4 the condition does not hold, for the event at; 5 the consumer is at already.
+-- at; 4 the condition does not hold, for the event at; 5 the consumer is where detail says
+-- already.
 CREATE FUNCTION factum.append(
     p_log int, p_now bigint, p_appends int,
     e_append int[], e_id uuid[], e_stream text[], e_category text[], e_type text[], e_schema bigint[], e_tags text[],
@@ -94,7 +95,7 @@ CREATE FUNCTION factum.append(
     x_append int[], x_stream text[], x_version bigint[],
     c_append int[], c_after bigint[], c_types text[], c_tags text[], c_scope int[], c_text text[], c_uuid uuid[],
     c_from bigint[], c_to bigint[],
-    m_append int[], m_consumer text[], m_through bigint[]
+    m_append int[], m_consumer text[], m_through text[]
 ) RETURNS TABLE (append int, outcome int, at bigint, detail text, versions bigint[], recorded_at bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -151,7 +152,7 @@ BEGIN
             FROM unnest(x_append, x_stream, x_version) WITH ORDINALITY AS x (append, stream, version, ord)
                 LEFT JOIN factum.streams s ON s.log = p_log AND s.stream = x.stream
             WHERE x.append <> ALL (v_refused)
-                AND NOT CASE WHEN x.version < 0 THEN s.version IS NOT NULL ELSE coalesce(s.version, 0) = x.version END
+                AND NOT CASE x.version WHEN -2 THEN true WHEN -1 THEN s.version IS NOT NULL ELSE coalesce(s.version, 0) = x.version END
             ORDER BY x.append, x.ord
         LOOP
             v_refused := v_refused || v_row.append;
@@ -179,13 +180,13 @@ BEGIN
             SELECT m.append, coalesce(c.through, 0) AS reached
             FROM unnest(m_append, m_consumer, m_through) AS m (append, consumer, through)
                 LEFT JOIN factum.consumers c ON c.log = p_log AND c.consumer = m.consumer
-            WHERE m.append <> ALL (v_refused) AND m.through <= coalesce(c.through, 0)
+            WHERE m.append <> ALL (v_refused) AND m.through::numeric <= coalesce(c.through, 0)
         LOOP
             v_refused := v_refused || v_row.append;
-            RETURN QUERY SELECT v_row.append, 5, v_row.reached, NULL, NULL::bigint[], NULL::bigint;
+            RETURN QUERY SELECT v_row.append, 5, 0::bigint, v_row.reached::text, NULL::bigint[], NULL::bigint;
         END LOOP;
         INSERT INTO factum.consumers
-            SELECT p_log, m.consumer, m.through FROM unnest(m_append, m_consumer, m_through) AS m (append, consumer, through)
+            SELECT p_log, m.consumer, m.through::numeric FROM unnest(m_append, m_consumer, m_through) AS m (append, consumer, through)
             WHERE m.append <> ALL (v_refused)
             ON CONFLICT (log, consumer) DO UPDATE SET through = excluded.through;
     END IF;

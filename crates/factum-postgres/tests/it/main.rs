@@ -1,1 +1,4 @@
 //! The store and read models on PostgreSQL, at their boundary.
+
+mod contract;
+mod support;

@@ -1,0 +1,93 @@
+//! Changes: how a store learns that others have recorded something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use factum::{Position, StoreError};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::failed;
+use crate::reader;
+use crate::servers::Servers;
+
+/// How often the head is looked at while somebody waits for it: behind a transaction pooler, and on a standby, nobody is notified.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Keeps the head up to date for those who wait for it, until the store is closed.
+pub(crate) struct Changes {
+    pub(crate) log: i32,
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) head: Arc<Head>,
+    pub(crate) closed: CancellationToken,
+}
+
+/// The head as it is known here, and those who wait for it.
+pub(crate) struct Head {
+    known: watch::Sender<Position>,
+    wanted: Notify,
+}
+
+impl Head {
+    pub(crate) fn new() -> Self {
+        Self { known: watch::Sender::new(Position::START), wanted: Notify::new() }
+    }
+
+    /// It is there at least.
+    pub(crate) fn reached(&self, head: Position) {
+        self.known.send_if_modified(|known| {
+            let moved = *known < head;
+            *known = head.max(*known);
+            moved
+        });
+    }
+
+    /// Resolves when it is known to be past a position.
+    pub(crate) async fn past(&self, after: Position) {
+        let mut known = self.known.subscribe();
+        self.wanted.notify_one();
+        // The sender is this one's own.
+        let _ = known.wait_for(|head| after < *head).await;
+    }
+
+    /// Resolves when somebody waits for it.
+    async fn wanted(&self) {
+        while self.known.receiver_count() == 0 {
+            self.wanted.notified().await;
+        }
+    }
+}
+
+impl Changes {
+    pub(crate) async fn run(self) {
+        let closed = self.closed.clone();
+        let mut listener = None;
+        while closed.run_until_cancelled(self.round(&mut listener)).await.is_some() {}
+    }
+
+    async fn round(&self, listener: &mut Option<PgListener>) {
+        self.head.wanted().await;
+        if listener.is_none() {
+            *listener = self.listen().await.ok();
+        }
+        match reader::head(&self.servers, self.log).await {
+            Ok(head) => self.head.reached(head),
+            Err(_unreachable) => *listener = None,
+        }
+        let told = async {
+            match listener {
+                Some(listener) => drop(listener.try_recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        let _ = tokio::time::timeout(POLL, told).await;
+    }
+
+    async fn listen(&self) -> Result<PgListener, StoreError> {
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.servers.find().await?);
+        let mut listener = PgListener::connect_with(&pool).await.map_err(failed("listen"))?;
+        listener.listen(&format!("factum_{}", self.log)).await.map_err(failed("listen"))?;
+        Ok(listener)
+    }
+}

@@ -1,0 +1,138 @@
+//! Opening a store.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use factum::{Clock, StoreError, StoreErrorKind};
+use sqlx::Connection;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::changes::{Changes, Head};
+use crate::sequencer::{QUEUE, Sequencer};
+use crate::servers::{Role, Servers, hosts};
+use crate::store::{Opened, PostgresStore};
+use crate::{logs, migrations};
+
+/// The log of a store that names none.
+pub const DEFAULT_LOG: &str = "main";
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    log: String,
+    clock: Option<Arc<dyn Clock>>,
+    connections: u32,
+    patience: Duration,
+    migrate: bool,
+    standbys: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            log: DEFAULT_LOG.to_owned(),
+            clock: None,
+            connections: 10,
+            patience: Duration::from_secs(30),
+            migrate: true,
+            standbys: false,
+        }
+    }
+}
+
+impl Options {
+    /// Which log of the database: [`DEFAULT_LOG`] unless this says another. It is created where there is none.
+    #[must_use]
+    pub fn log(mut self, name: impl Into<String>) -> Self {
+        self.log = name.into();
+        self
+    }
+
+    /// Goes by another clock than the database's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The most connections that read, counted from 1; 10 otherwise. Another one appends, and another one listens.
+    #[must_use]
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+
+    /// How long it is tried to read or to append while no server can: 30 s otherwise, which is longer than a failover takes.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Whether the schema is brought to this program's version; otherwise another one is refused, and a log that is not there.
+    #[must_use]
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Reads from standbys, where there are some, and appends nothing. What it reads may be a moment old, which a subscription
+    /// does not mind, and a decision does.
+    #[must_use]
+    pub fn standbys(mut self, standbys: bool) -> Self {
+        self.standbys = standbys;
+        self
+    }
+
+    /// Opens the log of the database at a URL such as `postgres://user@host:5432/database`. There may be several hosts, divided by
+    /// commas: a primary with its standbys, whichever of them is the primary now.
+    ///
+    /// # Errors
+    /// [`StoreError`] where no server can be reached, or its schema is newer than this program.
+    pub async fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let hosts = hosts(url)?;
+        let primary = Arc::new(Servers::new(hosts.clone(), Role::Primary, self.connections, self.patience));
+        let servers = match self.standbys {
+            false => primary.clone(),
+            true => Arc::new(Servers::new(hosts, Role::Standby, self.connections, self.patience)),
+        };
+        let mut connection = servers.connect().await?;
+        if self.migrate && !self.standbys {
+            migrations::migrate(&mut connection).await?;
+            logs::create(&mut connection, &self.log).await?;
+        } else {
+            migrations::check(&mut connection).await?;
+        }
+        let no_log = || StoreError::new(StoreErrorKind::NotFound, format!("there is no log {}: create it", self.log));
+        let log = logs::find(&mut connection, &self.log).await?.ok_or_else(no_log)?;
+        let _ = connection.close().await;
+        Ok(self.start(log, servers))
+    }
+
+    fn start(self, log: i32, servers: Arc<Servers>) -> PostgresStore {
+        let (head, closed) = (Arc::new(Head::new()), CancellationToken::new());
+        let changes = Changes { log, servers: servers.clone(), head: head.clone(), closed: closed.clone() };
+        tokio::spawn(changes.run());
+        let (queue, sequencer) = if self.standbys {
+            (None, None)
+        } else {
+            let (queue, waiting) = mpsc::channel(QUEUE);
+            let sequencer = Sequencer {
+                log,
+                servers: servers.clone(),
+                clock: self.clock,
+                queue: waiting,
+                head: head.clone(),
+                closed: closed.clone(),
+                connection: None,
+                deferred: VecDeque::new(),
+            };
+            (Some(queue), Some(tokio::spawn(sequencer.run())))
+        };
+        let closes = closed.clone().drop_guard();
+        let sequencer = std::sync::Mutex::new(sequencer);
+        PostgresStore(Arc::new(Opened { log, name: self.log, servers, head, queue, sequencer, closed, _closes: closes }))
+    }
+}

@@ -1,0 +1,179 @@
+//! The sequencer: it takes the appends that wait, and has the database record them, many at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use factum::{Append, AppendError, Appended, Clock, StoreError, StoreErrorKind};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgRow};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::Batch;
+use crate::changes::Head;
+use crate::error::{failed, is_lost};
+use crate::servers::Servers;
+
+/// An append, and who waits for what becomes of it.
+pub(crate) struct Waiting {
+    pub(crate) append: Append,
+    pub(crate) reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// How many appends wait at most; more of them wait for their place.
+pub(crate) const QUEUE: usize = 1_024;
+
+/// How long a call may take before its server counts as lost. It may be recorded all the same: it is called again, elsewhere.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it is waited between two tries; twice as long each time, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Has the appends of one store recorded, in turns.
+pub(crate) struct Sequencer {
+    pub(crate) log: i32,
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) queue: mpsc::Receiver<Waiting>,
+    /// The head, as others wait for it.
+    pub(crate) head: Arc<Head>,
+    pub(crate) closed: CancellationToken,
+    pub(crate) connection: Option<PgConnection>,
+    /// What did not fit into the last batch.
+    pub(crate) deferred: VecDeque<Waiting>,
+}
+
+impl Sequencer {
+    /// Goes on until the store is closed, and what waits is answered.
+    pub(crate) async fn run(mut self) {
+        while let Some((batch, replies)) = self.next_batch().await {
+            let outcomes = self.record(batch).await;
+            let through = outcomes.iter().flatten().map(|appended| appended.positions.through).max();
+            self.head.reached(through.unwrap_or_default());
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                // Whoever asked may be gone; it is recorded all the same.
+                let _ = reply.send(outcome);
+            }
+        }
+        if let Some(connection) = self.connection {
+            let _ = connection.close().await;
+        }
+    }
+
+    /// What waits, as far as it goes together; `None` where nothing more will come.
+    async fn next_batch(&mut self) -> Option<(Batch, Vec<oneshot::Sender<Result<Appended, AppendError>>>)> {
+        if self.deferred.is_empty() {
+            let next = self.closed.run_until_cancelled(self.queue.recv()).await;
+            if next.is_none() {
+                // What is in the queue already is answered; more is not taken.
+                self.queue.close();
+            }
+            let next = match next {
+                Some(next) => next,
+                None => self.queue.try_recv().ok(),
+            };
+            self.deferred.push_back(next?);
+        }
+        let (mut batch, mut replies) = (Batch::default(), Vec::new());
+        let mut later = VecDeque::new();
+        while !batch.is_full() && later.len() < QUEUE {
+            let Some(waiting) = self.deferred.pop_front().or_else(|| self.queue.try_recv().ok()) else { break };
+            if batch.takes(&waiting.append) {
+                batch.push(waiting.append);
+                replies.push(waiting.reply);
+            } else {
+                later.push_back(waiting);
+            }
+        }
+        later.append(&mut self.deferred);
+        self.deferred = later;
+        Some((batch, replies))
+    }
+
+    /// Has a batch recorded, each append whole or not at all. Where it is at fault as a whole, each is tried alone.
+    async fn record(&mut self, batch: Batch) -> Vec<Result<Appended, AppendError>> {
+        match self.call(&batch).await {
+            Ok(rows) => batch.outcomes(&rows),
+            Err(Failure { error, may_be_recorded: false }) if 1 < batch.len() && error.kind() != StoreErrorKind::Unavailable => {
+                let mut outcomes = Vec::with_capacity(batch.len());
+                for append in batch.into_appends() {
+                    let alone = Batch::of(append);
+                    outcomes.push(match self.call(&alone).await {
+                        Ok(rows) => alone.outcomes(&rows).remove(0),
+                        Err(failure) => Err(failure.into_error().into()),
+                    });
+                }
+                outcomes
+            }
+            Err(failure) => {
+                let error = failure.into_error();
+                (0..batch.len()).map(|_| Err(error.clone().into())).collect()
+            }
+        }
+    }
+
+    /// Calls until a server answers. To call again is harmless: what is recorded is answered with the original.
+    async fn call(&mut self, batch: &Batch) -> Result<Vec<PgRow>, Failure> {
+        let deadline = Instant::now() + self.servers.patience;
+        let (mut wait, mut may_be_recorded) = (FIRST_WAIT, false);
+        loop {
+            let error = match self.try_call(batch, &mut may_be_recorded).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) if error.kind() == StoreErrorKind::Unavailable => error,
+                Err(error) => return Err(Failure { error, may_be_recorded }),
+            };
+            if deadline < Instant::now() + wait {
+                return Err(Failure { error, may_be_recorded });
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn try_call(&mut self, batch: &Batch, may_be_recorded: &mut bool) -> Result<Vec<PgRow>, StoreError> {
+        let now = self.clock.as_ref().map(|clock| clock.now());
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.servers.connect().await?,
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, batch.call(&mut connection, self.log, now)).await {
+            Ok(Ok(rows)) => {
+                self.connection = Some(connection);
+                Ok(rows)
+            }
+            Ok(Err(error)) if is_lost(&error) => {
+                *may_be_recorded = true;
+                self.servers.lost();
+                Err(failed("record it")(error))
+            }
+            Ok(Err(error)) => {
+                self.connection = Some(connection);
+                Err(failed("record it")(error))
+            }
+            Err(_late) => {
+                *may_be_recorded = true;
+                self.servers.lost();
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the server does not answer"))
+            }
+        }
+    }
+}
+
+/// Why a batch has no answer.
+struct Failure {
+    error: StoreError,
+    may_be_recorded: bool,
+}
+
+impl Failure {
+    fn into_error(self) -> StoreError {
+        if self.may_be_recorded {
+            let message = format!("{}; it may be recorded: repeat it with the same event ids", self.error);
+            return StoreError::new(StoreErrorKind::UnknownOutcome, message).caused_by(self.error);
+        }
+        self.error
+    }
+}

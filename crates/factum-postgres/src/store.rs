@@ -1,0 +1,106 @@
+//! The store: a log of a database, opened.
+
+use std::fmt;
+use std::sync::Arc;
+
+use factum::{
+    Append, AppendError, Appended, ConsumerName, Page, Position, Read, ReadStreams, Store, StoreError, StoreErrorKind,
+    StreamsPage,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::changes::Head;
+use crate::reader;
+use crate::sequencer::Waiting;
+use crate::servers::Servers;
+
+/// A log in a PostgreSQL database. Clones share it; several processes may write to it at once.
+#[derive(Clone)]
+pub struct PostgresStore(pub(crate) Arc<Opened>);
+
+/// What clones of a store share.
+pub(crate) struct Opened {
+    pub(crate) log: i32,
+    pub(crate) name: String,
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) head: Arc<Head>,
+    /// Where appends go; none where this one only reads.
+    pub(crate) queue: Option<mpsc::Sender<Waiting>>,
+    pub(crate) sequencer: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// No more appends are taken, and nobody waits any longer.
+    pub(crate) closed: CancellationToken,
+    pub(crate) _closes: DropGuard,
+}
+
+impl PostgresStore {
+    /// The name of the log.
+    pub fn log(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Takes no more appends, and resolves when what waits is answered. Whoever waits for a change is told of one.
+    pub async fn close(&self) {
+        self.0.closed.cancel();
+        let sequencer = self.0.sequencer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(sequencer) = sequencer {
+            let _ = sequencer.await;
+        }
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.0.closed.is_cancelled() { Err(closed()) } else { Ok(()) }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::new(StoreErrorKind::Closed, "the store is closed: open it again")
+}
+
+impl Store for PostgresStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        append.check()?;
+        self.check_open()?;
+        let read_only =
+            || StoreError::new(StoreErrorKind::ReadOnly, "this store reads from standbys: append to one that does not");
+        let queue = self.0.queue.as_ref().ok_or_else(read_only)?;
+        let (reply, answer) = oneshot::channel();
+        queue.send(Waiting { append, reply }).await.map_err(|_| closed())?;
+        // Closed before it was taken up: nothing is recorded.
+        answer.await.unwrap_or_else(|_| Err(closed().into()))
+    }
+
+    async fn read(&self, read: Read) -> Result<Page, StoreError> {
+        self.check_open()?;
+        read.query.check()?;
+        let page = reader::read(&self.0.servers, self.0.log, &read).await?;
+        self.0.head.reached(page.head);
+        Ok(page)
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.check_open()?;
+        reader::head(&self.0.servers, self.0.log).await
+    }
+
+    async fn changed(&self, after: Position) {
+        let _ = self.0.closed.run_until_cancelled(self.0.head.past(after)).await;
+    }
+
+    async fn streams(&self, read: ReadStreams) -> Result<StreamsPage, StoreError> {
+        self.check_open()?;
+        reader::streams(&self.0.servers, self.0.log, &read).await
+    }
+
+    async fn consumed(&self, consumer: ConsumerName) -> Result<Position, StoreError> {
+        self.check_open()?;
+        reader::consumed(&self.0.servers, self.0.log, &consumer).await
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("log", &self.0.name).finish_non_exhaustive()
+    }
+}
