@@ -80,7 +80,7 @@ END $$;
 
 -- Records some appends of one log, each whole or not at all. None of them depends on what another of them records.
 --
--- Appends are numbered from 1. Arrays that begin with e_ have an element for each event, in order; with x_ for each expectation,
+-- Appends are numbered from 1; those in p_empty have no events. Arrays that begin with e_ have an element for each event, in order; with x_ for each expectation,
 -- -1 for a stream that exists and -2 for any; with c_ for each selector of a condition; with m_ for each mark of a consumer.
 --
 -- Returns a row for each append: 0 recorded, at its first position, or at the head where it has no events; 1 recorded before,
@@ -88,7 +88,7 @@ END $$;
 -- at; 4 the condition does not hold, for the event at; 5 the consumer is where detail says
 -- already.
 CREATE FUNCTION factum.append(
-    p_log int, p_now bigint, p_appends int,
+    p_log int, p_now bigint, p_empty int[],
     e_append int[], e_id uuid[], e_stream text[], e_category text[], e_type text[], e_schema bigint[], e_tags text[],
     e_correlation uuid[], e_causation uuid[], e_metadata text[], e_content_type text[], e_json text[], e_data bytea[],
     e_bytes int[],
@@ -97,12 +97,16 @@ CREATE FUNCTION factum.append(
     c_from bigint[], c_to bigint[],
     m_append int[], m_consumer text[], m_through text[]
 ) RETURNS TABLE (append int, outcome int, at bigint, detail text, versions bigint[], recorded_at bigint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- Each look is by an index, whatever the statistics say: they are those of an empty table for a while.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
 #variable_conflict use_column
 DECLARE
     v_head bigint;
     v_last bigint;
     v_now bigint;
+    v_room bigint;
     v_events bigint;
     v_refused int[] := '{}';
     v_row record;
@@ -114,13 +118,17 @@ BEGIN
     -- First of all, so that each statement below sees what was committed before this one's turn; and held to the commit, so that
     -- the order of positions is the order of commits.
     PERFORM pg_advisory_xact_lock(1717658484, p_log);
-    SELECT l.head, l.recorded_at INTO v_head, v_last FROM factum.logs l WHERE l.log = p_log;
+    SELECT l.head, l.recorded_at, r.through - r.span / 2 INTO v_head, v_last, v_room
+        FROM factum.logs l CROSS JOIN factum.room r WHERE l.log = p_log;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the log is dropped' USING ERRCODE = 'FA001';
     END IF;
     v_now := greatest(v_last, coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint));
 
-    IF EXISTS (SELECT FROM factum.ids i WHERE i.log = p_log AND i.id = ANY (e_id)) THEN
+    -- Looks by key stand in subqueries of their own, so that no plan can turn them round.
+    IF EXISTS (
+        SELECT FROM unnest(e_id) AS e (id) WHERE (SELECT true FROM factum.ids i WHERE i.log = p_log AND i.id = e.id)
+    ) THEN
         FOR v_row IN
             WITH input AS (
                 SELECT e.append, e.id, e.stream, row_number() OVER (PARTITION BY e.append ORDER BY e.ord) AS n
@@ -148,11 +156,16 @@ BEGIN
 
     IF cardinality(x_append) > 0 THEN
         FOR v_row IN
-            SELECT DISTINCT ON (x.append) x.append, x.ord, coalesce(s.version, 0) AS actual
-            FROM unnest(x_append, x_stream, x_version) WITH ORDINALITY AS x (append, stream, version, ord)
-                LEFT JOIN factum.streams s ON s.log = p_log AND s.stream = x.stream
+            SELECT DISTINCT ON (x.append) x.append, x.ord, x.actual
+            FROM (
+                SELECT x.append, x.ord, x.version, coalesce((
+                    SELECT s.version FROM factum.streams s WHERE s.log = p_log AND s.stream = x.stream
+                ), 0) AS actual
+                FROM unnest(x_append, x_stream, x_version) WITH ORDINALITY AS x (append, stream, version, ord)
+                OFFSET 0
+            ) x
             WHERE x.append <> ALL (v_refused)
-                AND NOT CASE x.version WHEN -2 THEN true WHEN -1 THEN s.version IS NOT NULL ELSE coalesce(s.version, 0) = x.version END
+                AND NOT CASE x.version WHEN -2 THEN true WHEN -1 THEN 0 < x.actual ELSE x.actual = x.version END
             ORDER BY x.append, x.ord
         LOOP
             v_refused := v_refused || v_row.append;
@@ -177,10 +190,15 @@ BEGIN
 
     IF cardinality(m_append) > 0 THEN
         FOR v_row IN
-            SELECT m.append, coalesce(c.through, 0) AS reached
-            FROM unnest(m_append, m_consumer, m_through) AS m (append, consumer, through)
-                LEFT JOIN factum.consumers c ON c.log = p_log AND c.consumer = m.consumer
-            WHERE m.append <> ALL (v_refused) AND m.through::numeric <= coalesce(c.through, 0)
+            SELECT m.append, m.reached
+            FROM (
+                SELECT m.append, m.through::numeric, coalesce((
+                    SELECT c.through FROM factum.consumers c WHERE c.log = p_log AND c.consumer = m.consumer
+                ), 0) AS reached
+                FROM unnest(m_append, m_consumer, m_through) AS m (append, consumer, through)
+                OFFSET 0
+            ) m
+            WHERE m.append <> ALL (v_refused) AND m.through <= m.reached
         LOOP
             v_refused := v_refused || v_row.append;
             RETURN QUERY SELECT v_row.append, 5, 0::bigint, v_row.reached::text, NULL::bigint[], NULL::bigint;
@@ -191,24 +209,29 @@ BEGIN
             ON CONFLICT (log, consumer) DO UPDATE SET through = excluded.through;
     END IF;
 
-    RETURN QUERY SELECT a.append, 0, v_head, NULL, '{}'::bigint[], v_last FROM generate_series(1, p_appends) AS a (append)
-        WHERE a.append <> ALL (v_refused) AND a.append <> ALL (e_append);
-    SELECT count(*) INTO v_events FROM unnest(e_append) AS e (append) WHERE e.append <> ALL (v_refused);
+    IF 0 < cardinality(p_empty) THEN
+        RETURN QUERY SELECT a.append, 0, v_head, NULL, '{}'::bigint[], v_last FROM unnest(p_empty) AS a (append)
+            WHERE a.append <> ALL (v_refused);
+    END IF;
+    v_events := cardinality(e_append);
+    IF 0 < cardinality(v_refused) THEN
+        SELECT count(*) INTO v_events FROM unnest(e_append) AS e (append) WHERE e.append <> ALL (v_refused);
+    END IF;
     IF v_events = 0 THEN
         RETURN;
     END IF;
-    IF (SELECT r.through < v_head + v_events + r.span / 2 FROM factum.room r) THEN
+    IF v_room < v_head + v_events THEN
         PERFORM factum.extend(v_head + v_events);
     END IF;
     RETURN QUERY
         WITH input AS (
             SELECT e.*, v_head + row_number() OVER (ORDER BY e.ord) AS position,
-                coalesce(s.version, 0) + row_number() OVER (PARTITION BY e.stream ORDER BY e.ord) AS version
+                coalesce((SELECT s.version FROM factum.streams s WHERE s.log = p_log AND s.stream = e.stream), 0)
+                    + row_number() OVER (PARTITION BY e.stream ORDER BY e.ord) AS version
             FROM unnest(e_append, e_id, e_stream, e_category, e_type, e_schema, e_tags, e_correlation, e_causation, e_metadata,
                     e_content_type, e_json, e_data, e_bytes) WITH ORDINALITY
                     AS e (append, id, stream, category, type, schema, tags, correlation, causation, metadata,
                         content_type, json, data, bytes, ord)
-                LEFT JOIN factum.streams s ON s.log = p_log AND s.stream = e.stream
             WHERE e.append <> ALL (v_refused)
         ), streams AS (
             INSERT INTO factum.streams AS s

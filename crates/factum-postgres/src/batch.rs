@@ -94,7 +94,9 @@ impl Batch {
                 .flat_map(|condition| condition.query.selectors.iter().map(move |selector| (condition, selector)))
         });
         let consumed: Vec<_> = numbered(&self.appends, |append| append.consumed.iter());
-        let statement = sqlx::query(CALL).bind(log).bind(now.map(Timestamp::as_micros)).bind(self.appends.len() as i32);
+        let empty: Vec<i32> =
+            (1..).zip(&self.appends).filter(|(_, append)| append.events.is_empty()).map(|(number, _)| number).collect();
+        let statement = sqlx::query(CALL).bind(log).bind(now.map(Timestamp::as_micros)).bind(empty);
         let statement = statement
             .bind(column(&events, |(append, _)| *append))
             .bind(column(&events, |(_, event)| event.id.uuid()))

@@ -81,11 +81,11 @@ pub(crate) async fn streams(servers: &Servers, log: i32, read: &ReadStreams) -> 
     let rows = |pool: PgPool| {
         let select = sqlx::query(
             "SELECT stream, version, first_position, first_at, last_position, last_at FROM factum.streams
-             WHERE log = $1 AND $2 < first_position AND ($3::text IS NULL OR category = $3) AND starts_with(stream, $4)
+             WHERE log::bigint = $1 AND $2 < first_position AND ($3::text IS NULL OR category = $3) AND starts_with(stream, $4)
              ORDER BY first_position LIMIT $5",
         );
         let category = read.category.as_ref().map(|category| category.as_str().to_owned());
-        let select = select.bind(log).bind(bigint(read.after.get())).bind(category).bind(read.prefix.clone());
+        let select = select.bind(i64::from(log)).bind(bigint(read.after.get())).bind(category).bind(read.prefix.clone());
         let select = select.bind(limit as i64 + 1);
         async move { select.fetch_all(&pool).await }
     };
