@@ -1,5 +1,6 @@
 //! What the tests need beyond stable Rust, fetched where it is missing.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What the steps call that a minimal toolchain does not have.
@@ -26,13 +27,39 @@ pub(crate) fn cpp_compiler() -> Result<(), String> {
         return Ok(());
     }
     println!("{compiler} is missing: installing g++");
-    for install in [&["apt-get"][..], &["sudo", "--non-interactive", "apt-get"]] {
-        let apt_get = |arguments: &[&str]| succeeds(Command::new(install[0]).args(&install[1..]).args(arguments));
-        if apt_get(&["update", "--quiet"]) && apt_get(&["install", "--quiet", "--yes", "g++"]) && answers(&compiler) {
-            return Ok(());
-        }
+    if installs("g++") && answers(&compiler) {
+        return Ok(());
     }
     Err("no C++ compiler, and apt-get could not install one: install g++".to_owned())
+}
+
+/// Where Debian has the programs of PostgreSQL.
+const POSTGRES: &str = "/usr/lib/postgresql";
+
+/// Installs PostgreSQL where there is none: the tests start servers of their own.
+pub(crate) fn postgres() -> Result<(), String> {
+    let is_there = || Path::new(POSTGRES).is_dir() || answers("initdb") || std::env::var_os("FACTUM_POSTGRES_BIN").is_some();
+    if is_there() {
+        return Ok(());
+    }
+    println!("PostgreSQL is missing: installing it");
+    if installs("postgresql") && is_there() {
+        return Ok(());
+    }
+    Err("no PostgreSQL, and apt-get could not install it: install postgresql".to_owned())
+}
+
+/// Installs a package of Debian's; whether that worked. It starts no service.
+fn installs(package: &str) -> bool {
+    [&["apt-get"][..], &["sudo", "--non-interactive", "apt-get"]].iter().any(|install| {
+        let apt_get = |arguments: &[&str]| {
+            let mut command = Command::new(install[0]);
+            // Read by the package's scripts: a cluster that nobody asked for would run from now on.
+            command.args(&install[1..]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+            succeeds(&mut command)
+        };
+        apt_get(&["update", "--quiet"]) && apt_get(&["install", "--quiet", "--yes", package])
+    })
 }
 
 /// Whether a program is there.

@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: || tidy::run().map(passed) },
     Step { name: "format", run: format },
     Step { name: "lints", run: || run(members("clippy").args(["--all-targets", "--", "-D", "warnings"])) },
+    Step { name: "postgres", run: || provision::postgres().map(passed) },
     Step { name: "tests", run: || run(&mut members("test")) },
     Step { name: "examples", run: || run(members("build").args(["--bins", "--examples"])) },
     Step { name: "docs", run: || run(members("doc").args(["--lib", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")) },

@@ -29,6 +29,17 @@ impl Cli {
         // The demo's events could not be taken out again of a store that only the environment names.
         if matches!(cli.command, Command::Demo) && matches.value_source("dir") != Some(ValueSource::CommandLine) {
             cli.global.dir = DEMO_DIR.into();
+            cli.global.store = None;
+        }
+        let typed = |argument| matches.value_source(argument) == Some(ValueSource::CommandLine);
+        match (typed("dir"), typed("store")) {
+            (true, true) => {
+                let message = "--dir and --store name two stores: leave one of them out";
+                Self::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit()
+            }
+            // What is typed is meant, whatever the environment says.
+            (true, false) => cli.global.store = None,
+            _ => {}
         }
         cli
     }
@@ -44,6 +55,12 @@ pub(crate) struct Global {
     /// The folder of the store
     #[arg(long, global = true, value_name = "PATH", env = "FACTUM_DIR", default_value = "factum-data")]
     pub(crate) dir: PathBuf,
+    /// The database of the store, instead of a folder: postgres://USER@HOST/DATABASE
+    #[arg(long, global = true, value_name = "URL", env = "FACTUM_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// Which log of the database or of the folder [default: main]
+    #[arg(long, global = true, value_name = "NAME", env = "FACTUM_LOG")]
+    pub(crate) log: Option<String>,
     /// How to print data: events as ndjson are CloudEvents [default: table on a terminal, else ndjson]
     #[arg(long, global = true, value_name = "FORMAT", env = "FACTUM_FORMAT")]
     pub(crate) format: Option<Format>,
@@ -100,12 +117,19 @@ pub(crate) enum Command {
     /// Look at consumer groups, and control them
     #[command(subcommand)]
     Group(Group),
+    /// List, create and drop the logs of a database or of a folder
+    #[command(subcommand)]
+    Log(Log),
     /// Print what the store holds
     Stats,
     /// Record the events of a file: CloudEvents, one a line, or CSV
     Import(Box<Import>),
     /// Write events to a file: CloudEvents, one a line, or CSV
     Export(Export),
+    /// Copy a log to another place, with its positions, ids and times, and compare the two
+    Copy(Copy),
+    /// Bring the schema of a database to this program's version
+    Migrate,
     /// Check every byte of the store, and print a receipt of it
     Verify(Verify),
     /// Copy the store while it is in use
@@ -452,6 +476,46 @@ pub(crate) struct Export {
     /// Begin each CSV row with the event's position, stream, version, type, time and actor
     #[arg(long)]
     pub(crate) envelope: bool,
+}
+
+/// `factum log`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// List logs
+    Ls,
+    /// Create a log
+    Create {
+        /// The log
+        name: String,
+    },
+    /// Drop a log with all of its events
+    Drop {
+        /// The log
+        name: String,
+        /// They are to be gone for good
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `factum copy`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A copy can be run again, after an interruption or to take what was recorded since: it goes on where it was. Nobody else may write
+to the target meanwhile.")]
+pub(crate) struct Copy {
+    /// The folder or the database to copy from
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) from: String,
+    /// Which of its logs [default: main]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from_log: Option<String>,
+    /// The folder or the database to copy to: a log that is empty, or that this copy was begun in
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) to: String,
+    /// Which of its logs [default: main]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) to_log: Option<String>,
 }
 
 /// `factum verify`

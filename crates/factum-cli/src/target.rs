@@ -1,46 +1,110 @@
-//! The store that the arguments mean: a folder, opened to read or to write.
+//! The store that the arguments mean: a folder or a database, and a log in it.
 
 use std::path::{Path, PathBuf};
 
-use factum::{StoreError, StoreErrorKind};
+use factum::{AnyStore, Clock, ConsumerName, Position, StoreError, StoreErrorKind};
 use factum_embedded::EmbeddedStore;
+use factum_postgres::{DEFAULT_LOG, PostgresStore};
 
+use crate::args::Global;
 use crate::exit::Failure;
 
-/// Where the store is.
+/// Where a store is.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
-    dir: PathBuf,
+pub(crate) enum Target {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a PostgreSQL database.
+    Postgres {
+        /// The database.
+        url: String,
+        /// Which of its logs.
+        log: String,
+    },
+}
+
+/// Where the other logs of a folder are, each in a folder of its own.
+pub(crate) const LOGS: &str = "logs";
+
+/// An open store, of either kind.
+pub(crate) enum Opened {
+    Embedded(EmbeddedStore),
+    Postgres(PostgresStore),
 }
 
 impl Target {
-    /// The store in a folder.
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    /// What `--store`, `--dir` and `--log` mean.
+    pub(crate) fn of(global: &Global) -> Result<Self, Failure> {
+        let place = global.store.as_ref().map_or_else(|| global.dir.display().to_string(), Clone::clone);
+        match &global.store {
+            Some(url) if !is_url(url) => Err(Failure::usage(format!("--store {url} is no URL"))
+                .hint("write postgres://USER@HOST/DATABASE, or name a folder with --dir")),
+            Some(_) => Ok(Self::at(&place, global.log.as_deref())),
+            None => Ok(Self::Folder(folder(&global.dir, global.log.as_deref()))),
+        }
     }
 
-    /// The folder.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    /// The store at a URL or in a folder.
+    pub(crate) fn at(place: &str, log: Option<&str>) -> Self {
+        match is_url(place) {
+            true => Self::Postgres { url: place.to_owned(), log: log.unwrap_or(DEFAULT_LOG).to_owned() },
+            false => Self::Folder(folder(Path::new(place), log)),
+        }
     }
 
-    /// Opens the store as its one writer, and creates it where there is none.
-    pub(crate) fn writer(&self) -> Result<EmbeddedStore, Failure> {
+    /// The folder, of a command that needs one.
+    pub(crate) fn folder(&self) -> Result<&Path, Failure> {
+        match self {
+            Self::Folder(dir) => Ok(dir),
+            Self::Postgres { .. } => Err(Failure::usage("this command is for a store in a folder: name it with --dir")),
+        }
+    }
+
+    /// Opens the store to append, and creates it where there is none.
+    pub(crate) async fn writer(&self) -> Result<Opened, Failure> {
         self.check()?;
-        Ok(factum_embedded::open(&self.dir)?)
+        Ok(match self {
+            Self::Folder(dir) => Opened::Embedded(factum_embedded::open(dir)?),
+            Self::Postgres { url, log } => Opened::Postgres(factum_postgres::Options::default().log(log).open(url).await?),
+        })
     }
 
-    /// Opens the store to read it, beside a writer where there is one.
-    pub(crate) fn reader(&self) -> Result<EmbeddedStore, Failure> {
+    /// Opens the store as [`writer`](Self::writer), and has it go by another clock.
+    pub(crate) async fn writer_by(&self, clock: impl Clock) -> Result<Opened, Failure> {
         self.check()?;
-        factum_embedded::open_read_only(&self.dir).map_err(|error| self.missing(error))
+        Ok(match self {
+            Self::Folder(dir) => Opened::Embedded(factum_embedded::Options::default().clock(clock).open(dir)?),
+            Self::Postgres { url, log } => {
+                Opened::Postgres(factum_postgres::Options::default().log(log).clock(clock).open(url).await?)
+            }
+        })
+    }
+
+    /// Opens the store to read it, beside writers where there are some.
+    pub(crate) async fn reader(&self) -> Result<Opened, Failure> {
+        self.check()?;
+        let opened = match self {
+            Self::Folder(dir) => factum_embedded::open_read_only(dir).map(Opened::Embedded),
+            Self::Postgres { url, log } => {
+                factum_postgres::Options::default().log(log).migrate(false).open(url).await.map(Opened::Postgres)
+            }
+        };
+        opened.map_err(|error| self.missing(error))
+    }
+
+    /// Opens the store in the folder to read it.
+    pub(crate) fn folder_reader(&self) -> Result<EmbeddedStore, Failure> {
+        self.check()?;
+        factum_embedded::open_read_only(self.folder()?).map_err(|error| self.missing(error))
     }
 
     /// Refuses a file in place of a folder.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        match self.dir.is_file() {
-            true => Err(Failure::failed(format!("{} is a file: name a store's folder with --dir", self.dir.display()))),
-            false => Ok(()),
+        match self {
+            Self::Folder(dir) if dir.is_file() => {
+                Err(Failure::failed(format!("{} is a file: name a store's folder with --dir", dir.display())))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -49,10 +113,54 @@ impl Target {
         if error.kind() != StoreErrorKind::NotFound {
             return error.into();
         }
-        let dir = self.dir.display();
-        Failure::not_found(format!("there is no store in {dir}")).hint(format!(
-            "name the store's folder with --dir, or create it with a first event: \
-             factum --dir {dir} append STREAM --type TYPE --data '{{}}'"
-        ))
+        let (what, named, how) = match self {
+            Self::Folder(dir) => {
+                let dir = dir.display();
+                (format!("there is no store in {dir}"), "the store's folder with --dir", format!("--dir {dir}"))
+            }
+            Self::Postgres { log, .. } => {
+                let how = format!("--store URL --log {log}");
+                (format!("there is no log {log} in the database"), "another one with --log", how)
+            }
+        };
+        Failure::not_found(what)
+            .hint(format!("name {named}, or create it with a first event: factum {how} append STREAM --type TYPE --data '{{}}'"))
+    }
+}
+
+impl Opened {
+    /// The store.
+    pub(crate) fn store(&self) -> AnyStore {
+        match self {
+            Self::Embedded(store) => AnyStore::new(store.clone()),
+            Self::Postgres(store) => AnyStore::new(store.clone()),
+        }
+    }
+
+    /// The marks of consumers.
+    pub(crate) async fn consumers(&self) -> Result<Vec<(ConsumerName, Position)>, Failure> {
+        Ok(match self {
+            Self::Embedded(store) => store.consumers()?,
+            Self::Postgres(store) => store.consumers().await?,
+        })
+    }
+
+    /// Closes it when what was appended is recorded.
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Embedded(store) => store.close(),
+            Self::Postgres(store) => store.close().await,
+        }
+    }
+}
+
+fn is_url(place: &str) -> bool {
+    place.starts_with("postgres://") || place.starts_with("postgresql://")
+}
+
+fn folder(dir: &Path, log: Option<&str>) -> PathBuf {
+    match log {
+        None | Some(DEFAULT_LOG) => dir.to_owned(),
+        Some(log) => dir.join(LOGS).join(log),
     }
 }

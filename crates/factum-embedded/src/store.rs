@@ -126,6 +126,18 @@ impl EmbeddedStore {
         })
     }
 
+    /// The consumers that have a mark, with how far each has handled its source, in the order of their names.
+    ///
+    /// # Errors
+    /// [`StoreError`] after it was closed.
+    pub fn consumers(&self) -> Result<Vec<(ConsumerName, Position)>, StoreError> {
+        self.open.log.check_open()?;
+        let marks = self.open.log.index.sources().marks().into_iter();
+        let read = |(name, through)| ConsumerName::new(name).map(|name| (name, Position::new(through)));
+        let damaged = |error| StoreError::new(StoreErrorKind::Corrupt, "a mark has no consumer's name").caused_by(error);
+        marks.map(|mark| read(mark).map_err(damaged)).collect()
+    }
+
     /// A receipt for all that is recorded now. Reads the last segment.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::error::failed;
 use crate::reader;
 use crate::servers::Servers;
 
-/// How often the head is looked at while somebody waits for it: behind a transaction pooler, and on a standby, nobody is notified.
+/// How often the head is looked at while somebody waits for it: behind a transaction pooler, and on a standby, nobody is told.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Keeps the head up to date for those who wait for it, until the store is closed.

@@ -5,17 +5,51 @@ use factum::{StoreError, StoreErrorKind};
 /// The error of something that was tried with the database.
 pub(crate) fn failed(what: &str) -> impl FnOnce(sqlx::Error) -> StoreError {
     let what = what.to_owned();
-    move |error| StoreError::new(StoreErrorKind::Unavailable, format!("cannot {what}: {error}")).caused_by(error)
+    move |error| {
+        let (kind, advice) = kind(&error);
+        StoreError::new(kind, format!("cannot {what}: {advice}")).caused_by(error)
+    }
 }
 
-pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
-    !matches!(error, sqlx::Error::Database(_))
+/// SQLSTATEs: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. Those that begin with FA are Factum's own.
+fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
+    use StoreErrorKind::{Corrupt, Full, Invalid, NotFound, ReadOnly, Unavailable, Unsupported};
+    let Some(code) = code(error) else { return (Unavailable, format!("the database does not answer: {error}")) };
+    let (kind, advice) = match &code[..] {
+        "FA001" => (NotFound, "the log is dropped: create it, and open it again"),
+        "FA003" => (Invalid, "the transaction must be READ COMMITTED: begin it so"),
+        "25006" => (ReadOnly, "the server is a standby: connect to the primary"),
+        "28000" | "28P01" => (Invalid, "the server lets this user not in: mend the user or the password in the URL"),
+        "3D000" => (NotFound, "there is no such database: create it"),
+        "42501" => (ReadOnly, "this user may not: grant it the right"),
+        "53100" => (Full, "the disk of the server is full: free some space"),
+        "53300" => (Unavailable, "the server has too many connections"),
+        "55P03" => (Unavailable, "another transaction has it: see that it ends"),
+        "57014" => (Unavailable, "it took longer than statement_timeout allows"),
+        "42P01" | "42883" | "42703" | "3F000" => {
+            (Unsupported, "the schema factum is not there, or of another version: run `factum migrate`")
+        }
+        "XX001" | "XX002" => (Corrupt, "the database is damaged: restore it from a backup"),
+        code if is_lost_code(code) || is_retry_code(code) => (Unavailable, "the server gave up on it"),
+        _ => (Invalid, "PostgreSQL refuses it"),
+    };
+    (kind, format!("{advice} ({error})"))
 }
 
 /// Whether the connection is gone, or leads to a server that is not the primary any more.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
-    match error.as_database_error().and_then(|error| error.code()) {
-        Some(code) => code.starts_with("08") || code.starts_with("57P") || code == "25006",
-        None => true,
-    }
+    code(error).is_none_or(|code| is_lost_code(&code) || code == "25006")
+}
+
+fn is_lost_code(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P")
+}
+
+/// A deadlock, or a transaction that has to be tried again.
+fn is_retry_code(code: &str) -> bool {
+    code.starts_with("40") || code.starts_with("53") || code == "25P03"
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
 }

@@ -34,10 +34,10 @@ pub mod testing;
 
 use factum::StoreError;
 
-pub use logs::LOG_NAME_BYTES_MAX;
+pub use logs::{LOG_NAME_BYTES_MAX, Logs, check_log_name};
 pub use migrations::SCHEMA_VERSION;
 pub use options::{DEFAULT_LOG, Options};
-pub use store::PostgresStore;
+pub use store::{OWN_TURN_MAX, PostgresStore};
 
 /// Opens the log [`DEFAULT_LOG`] of a database, to write and read: see [`Options::open`].
 ///

@@ -1,60 +1,120 @@
 //! Logs: a database has many, each a world of its own.
 
+use std::time::Duration;
+
 use factum::{StoreError, StoreErrorKind};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use crate::error::failed;
+use crate::migrations;
+use crate::servers::{Role, Servers, hosts};
 
 /// The longest name of a log, in bytes.
 pub const LOG_NAME_BYTES_MAX: usize = 63;
 
-/// Refuses what is no name of a log.
-pub(crate) fn check_name(name: &str) -> Result<(), StoreError> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if (1..=LOG_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_allowed) {
-        return Ok(());
-    }
-    let message = format!("{name:?} names no log: write it in up to {LOG_NAME_BYTES_MAX} letters, digits, `_`, `-` and `.`");
-    Err(StoreError::new(StoreErrorKind::Invalid, message))
+/// The logs of a database: to be listed, created and dropped. A program that opens one needs none of this.
+pub struct Logs {
+    servers: Servers,
 }
+
+impl Logs {
+    /// Those of the database at a URL, as [`Options::open`](crate::Options::open) takes it. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it is no such URL.
+    pub fn at(url: &str) -> Result<Self, StoreError> {
+        Ok(Self { servers: Servers::new(hosts(url)?, Role::Primary, 1, Duration::ZERO) })
+    }
+
+    /// Brings the schema of the database to the version of this program, [`SCHEMA_VERSION`](crate::SCHEMA_VERSION); which one it
+    /// was before, 0 where there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached or changed, or its schema is newer.
+    pub async fn migrate(&self) -> Result<i32, StoreError> {
+        migrations::migrate(&mut self.servers.connect().await?).await
+    }
+
+    /// Their names, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached, or has no store.
+    pub async fn list(&self) -> Result<Vec<String>, StoreError> {
+        let select = sqlx::query_scalar("SELECT name FROM factum.logs ORDER BY name");
+        select.fetch_all(&mut self.connect().await?).await.map_err(failed("list the logs"))
+    }
+
+    /// Creates one; `false` where there is one of that name already.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it is no name, or the database cannot be reached, or has no store.
+    pub async fn create(&self, name: &str) -> Result<bool, StoreError> {
+        create(&mut self.connect().await?, name).await
+    }
+
+    /// Drops one with all that is in it, for good; `false` where there is none of that name. Stores that have it open fail.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn drop(&self, name: &str) -> Result<bool, StoreError> {
+        let mut connection = self.connect().await?;
+        let Some(log) = find(&mut connection, name).await? else { return Ok(false) };
+        let mut tx = connection.begin().await.map_err(failed("begin to drop the log"))?;
+        // Whoever appends has its turn before, and finds no log after.
+        for statement in ["SELECT pg_advisory_xact_lock(1717658484, $1)", "SELECT set_config('factum.drops_log', 'yes', 0 < $1)"]
+        {
+            sqlx::query(statement).bind(log).execute(&mut *tx).await.map_err(failed("wait for the log's turn"))?;
+        }
+        for table in TABLES {
+            let delete = sqlx::AssertSqlSafe(format!("DELETE FROM factum.{table} WHERE log = $1"));
+            sqlx::query(delete).bind(log).execute(&mut *tx).await.map_err(failed("drop the log"))?;
+        }
+        tx.commit().await.map_err(failed("drop the log"))?;
+        Ok(true)
+    }
+
+    async fn connect(&self) -> Result<PgConnection, StoreError> {
+        let mut connection = self.servers.connect().await?;
+        migrations::check(&mut connection).await?;
+        Ok(connection)
+    }
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Logs")
+    }
+}
+
+/// Tables with rows of logs; that of the logs last.
+const TABLES: [&str; 6] = ["tags", "ids", "consumers", "streams", "events", "logs"];
 
 /// The number of a log; `None` where there is none of that name.
 pub(crate) async fn find(connection: &mut PgConnection, name: &str) -> Result<Option<i32>, StoreError> {
-    check_name(name)?;
+    check_log_name(name)?;
     let log = sqlx::query_scalar("SELECT log FROM factum.logs WHERE name = $1").bind(name.to_owned());
     log.fetch_optional(connection).await.map_err(failed("look for the log"))
 }
 
 /// Makes a log, if there is none of that name; whether it did.
 pub(crate) async fn create(connection: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
-    check_name(name)?;
+    check_log_name(name)?;
     let insert = sqlx::query("INSERT INTO factum.logs (name) VALUES ($1) ON CONFLICT DO NOTHING").bind(name.to_owned());
     Ok(insert.execute(connection).await.map_err(failed("create the log"))?.rows_affected() == 1)
 }
 
-/// The names of all logs.
-pub(crate) async fn list(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
-    sqlx::query_scalar("SELECT name FROM factum.logs ORDER BY name").fetch_all(connection).await.map_err(failed("list the logs"))
-}
-
-/// Tables with rows of logs, those that others depend on last.
-const TABLES: [&str; 6] = ["tags", "ids", "consumers", "streams", "events", "logs"];
-
-/// Drops a log with all that is in it; whether there was one.
-pub(crate) async fn drop(connection: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
-    let Some(log) = find(connection, name).await? else { return Ok(false) };
-    let mut tx = connection.begin().await.map_err(failed("begin to drop the log"))?;
-    // Whoever appends has its turn before, and finds no log after.
-    for statement in ["SELECT pg_advisory_xact_lock(1717658484, $1)", "SELECT set_config('factum.drops_log', 'yes', $1 > 0)"] {
-        sqlx::query(statement).bind(log).execute(&mut *tx).await.map_err(failed("wait for the log's turn"))?;
+/// Refuses what is no name of a log: letters, digits, `_`, `-` and `.`, up to [`LOG_NAME_BYTES_MAX`] of them.
+///
+/// # Errors
+/// [`StoreError`] of kind `Invalid`.
+pub fn check_log_name(name: &str) -> Result<(), StoreError> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if (1..=LOG_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_allowed) {
+        return Ok(());
     }
-    for table in TABLES {
-        let delete = sqlx::AssertSqlSafe(format!("DELETE FROM factum.{table} WHERE log = $1"));
-        sqlx::query(delete).bind(log).execute(&mut *tx).await.map_err(failed("drop the log"))?;
-    }
-    tx.commit().await.map_err(failed("drop the log"))?;
-    Ok(true)
+    let message = format!("{name:?} names no log: write it in up to {LOG_NAME_BYTES_MAX} letters, digits, `_`, `-` and `.`");
+    Err(StoreError::new(StoreErrorKind::Invalid, message))
 }
 
 /// What a store is answered with whose log is not there any more.

@@ -86,8 +86,8 @@ impl Options {
         self
     }
 
-    /// Opens the log of the database at a URL such as `postgres://user@host:5432/database`. There may be several hosts, divided by
-    /// commas: a primary with its standbys, whichever of them is the primary now.
+    /// Opens the log of the database at a URL such as `postgres://user@host:5432/database`. There may be several hosts, divided
+    /// by commas: a primary with its standbys, whichever of them is the primary now.
     ///
     /// # Errors
     /// [`StoreError`] where no server can be reached, or its schema is newer than this program.
@@ -122,7 +122,7 @@ impl Options {
             let sequencer = Sequencer {
                 log,
                 servers: servers.clone(),
-                clock: self.clock,
+                clock: self.clock.clone(),
                 queue: waiting,
                 head: head.clone(),
                 closed: closed.clone(),
@@ -133,6 +133,7 @@ impl Options {
         };
         let closes = closed.clone().drop_guard();
         let sequencer = std::sync::Mutex::new(sequencer);
-        PostgresStore(Arc::new(Opened { log, name: self.log, servers, head, queue, sequencer, closed, _closes: closes }))
+        let opened = Opened { log, name: self.log, servers, clock: self.clock, head, queue, sequencer, closed, _closes: closes };
+        PostgresStore(Arc::new(opened))
     }
 }

@@ -75,6 +75,20 @@ pub(crate) async fn consumed(servers: &Servers, log: i32, consumer: &ConsumerNam
     mark.map_or(Ok(Position::START), |through| read(through).map_err(corrupt))
 }
 
+/// All marks, in the order of their consumers' names.
+pub(crate) async fn consumers(servers: &Servers, log: i32) -> Result<Vec<(ConsumerName, Position)>, StoreError> {
+    let marks = |pool: PgPool| async move {
+        let select = "SELECT consumer, through::text FROM factum.consumers WHERE log = $1 ORDER BY consumer";
+        sqlx::query_as::<_, (String, String)>(select).bind(log).fetch_all(&pool).await
+    };
+    let marks = tried(servers, "read the marks of consumers", marks).await?.into_iter();
+    let corrupt = || StoreError::new(StoreErrorKind::Corrupt, "a mark cannot be read");
+    let read = |(name, through): (String, String)| {
+        Ok((ConsumerName::new(name).map_err(|_| corrupt())?, through.parse().map(Position::new).map_err(|_| corrupt())?))
+    };
+    marks.map(read).collect()
+}
+
 /// Reads one page of streams.
 pub(crate) async fn streams(servers: &Servers, log: i32, read: &ReadStreams) -> Result<StreamsPage, StoreError> {
     let limit = read.limit.clamp(1, limits::PAGE_EVENTS_MAX);

@@ -2,19 +2,26 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use factum::{
-    Append, AppendError, Appended, ConsumerName, Page, Position, Read, ReadStreams, Store, StoreError, StoreErrorKind,
+    Append, AppendError, Appended, Clock, ConsumerName, Page, Position, Read, ReadStreams, Store, StoreError, StoreErrorKind,
     StreamsPage,
 };
+use sqlx::postgres::PgConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::batch::Batch;
 use crate::changes::Head;
+use crate::error::failed;
 use crate::reader;
 use crate::sequencer::Waiting;
 use crate::servers::Servers;
+
+/// How long a transaction of a caller's own waits for a log's turn, and how long it may do nothing once it has it.
+pub const OWN_TURN_MAX: Duration = Duration::from_secs(10);
 
 /// A log in a PostgreSQL database. Clones share it; several processes may write to it at once.
 #[derive(Clone)]
@@ -25,6 +32,7 @@ pub(crate) struct Opened {
     pub(crate) log: i32,
     pub(crate) name: String,
     pub(crate) servers: Arc<Servers>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) head: Arc<Head>,
     /// Where appends go; none where this one only reads.
     pub(crate) queue: Option<mpsc::Sender<Waiting>>,
@@ -38,6 +46,37 @@ impl PostgresStore {
     /// The name of the log.
     pub fn log(&self) -> &str {
         &self.0.name
+    }
+
+    /// The consumers that have a mark, with how far each has handled its source, in the order of their names.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be read.
+    pub async fn consumers(&self) -> Result<Vec<(ConsumerName, Position)>, StoreError> {
+        self.check_open()?;
+        reader::consumers(&self.0.servers, self.0.log).await
+    }
+
+    /// Appends inside a transaction of the caller's own, on a connection to this database, for what is to be kept together with
+    /// other tables: it is recorded when the caller commits, and not at all otherwise. Events get the positions that they have
+    /// then.
+    ///
+    /// Make it the last thing before the commit: from here on the log's turn is the transaction's, and every other append waits
+    /// for it. It is given up, with the transaction, where it takes longer than [`OWN_TURN_MAX`] to get or to use.
+    ///
+    /// # Errors
+    /// [`AppendError`], as of [`append`](Store::append). After one of [`AppendError::Store`] the transaction can only be rolled
+    /// back; after any other nothing is recorded, and the transaction goes on. It must be READ COMMITTED, as it is unless
+    /// something else was said.
+    pub async fn append_in(&self, transaction: &mut PgConnection, append: Append) -> Result<Appended, AppendError> {
+        append.check()?;
+        self.check_open()?;
+        let bounds = "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)";
+        let milliseconds = OWN_TURN_MAX.as_millis().to_string();
+        sqlx::query(bounds).bind(milliseconds).execute(&mut *transaction).await.map_err(failed("bound the transaction"))?;
+        let (batch, now) = (Batch::of(append), self.0.clock.as_ref().map(|clock| clock.now()));
+        let rows = batch.call(transaction, self.0.log, now).await.map_err(failed("record it"))?;
+        batch.outcomes(&rows).remove(0)
     }
 
     /// Takes no more appends, and resolves when what waits is answered. Whoever waits for a change is told of one.

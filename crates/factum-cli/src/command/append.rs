@@ -6,8 +6,7 @@ use std::path::Path;
 
 use factum::limits::APPEND_EVENTS_MAX;
 use factum::{
-    AnyStore, Append, AppendError, Appended, EventId, Expected, Metadata, NewEvent, Payload, Store, StoreErrorKind, StreamName,
-    Version,
+    Append, AppendError, Appended, EventId, Expected, Metadata, NewEvent, Payload, Store, StoreErrorKind, StreamName, Version,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -36,8 +35,8 @@ pub(crate) async fn run(args: args::Append, mut context: Context<'_>) -> Result<
         return context.output.finish();
     }
     // Not before the events are read: what cannot be recorded creates no store.
-    let embedded = context.target.writer()?;
-    let store = AnyStore::new(embedded.clone());
+    let opened = context.target.writer().await?;
+    let store = opened.store();
     while !events.is_empty() {
         let ids: Vec<_> = events.iter().map(|event| (event.id, event.stream.clone())).collect();
         let append = Append { events, expected: expected.iter().cloned().collect(), ..Append::default() };
@@ -45,7 +44,7 @@ pub(crate) async fn run(args: args::Append, mut context: Context<'_>) -> Result<
         context.output.rows(&rows(&ids, &appended))?;
         events = source.next()?;
     }
-    embedded.close();
+    opened.close().await;
     context.output.finish()
 }
 

@@ -17,7 +17,7 @@ struct Copied {
 
 /// Copies, and prints what.
 pub(crate) fn run(args: &args::Backup, mut context: Context<'_>) -> Result<(), Failure> {
-    let backup = context.target.reader()?.backup(&args.to)?;
+    let backup = context.target.folder_reader()?.backup(&args.to)?;
     context.output.record(&Copied {
         events: backup.head.get(),
         segments: backup.segments,

@@ -1,7 +1,7 @@
 //! `factum bench`: how fast this machine appends and reads.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use factum::{AnyStore, Append, EventType, NewEvent, Payload, Query, Read, Store, StreamName};
@@ -31,16 +31,16 @@ struct Measured {
 pub(crate) async fn run(args: Bench, mut context: Context<'_>) -> Result<(), Failure> {
     let measured = match args {
         Bench::Read(load) => {
-            let store = AnyStore::new(context.target.reader()?);
+            let store = context.target.reader().await?.store();
             measure(&load, |_| read(store.clone(), load.clone())).await?
         }
         Bench::Append(load) => {
             let target = Throwaway::beside(&context.target)?;
             context.console.detail(&format!("appending to {}", target.0.display()));
-            let embedded = Target::new(target.0.clone()).writer()?;
-            let store = AnyStore::new(embedded.clone());
+            let opened = Target::Folder(target.0.clone()).writer().await?;
+            let store = opened.store();
             let measured = measure(&load, |client| append(store.clone(), load.clone(), client)).await?;
-            embedded.close();
+            opened.close().await;
             measured
         }
     };
@@ -125,7 +125,7 @@ struct Throwaway(PathBuf);
 
 impl Throwaway {
     fn beside(target: &Target) -> Result<Self, Failure> {
-        let dir = std::path::absolute(target.dir()).map_err(|error| Failure::file(target.dir(), &error))?;
+        let dir = std::path::absolute(target.folder()?).map_err(|error| Failure::file(Path::new("."), &error))?;
         // Taken apart and put together, a path has no separator at its end, after which the new name would be in the store.
         let mut path = OsString::from(dir.components().collect::<PathBuf>());
         path.push(format!(".bench-{}", std::process::id()));

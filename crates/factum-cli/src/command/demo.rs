@@ -11,7 +11,7 @@ use crate::exit::{self, Failure};
 /// Does the bank's business, and says how to look at it.
 pub(crate) async fn run(mut context: Context<'_>) -> Result<(), Failure> {
     context.target.check()?;
-    let dir = context.target.dir();
+    let dir = context.target.folder()?;
     factum_bank::run(dir, context.output.writer()).await.map_err(failure)?;
     context.output.flush()?;
     context.console.note(&format!("Look at it: factum --dir {} read", dir.display()));

@@ -24,7 +24,7 @@ pub(crate) async fn run(args: args::Export, context: Context<'_>) -> Result<(), 
     if args.envelope && !csv {
         return Err(Failure::usage("--envelope is for CSV: a CloudEvent has all of it already"));
     }
-    let store = AnyStore::new(context.target.reader()?);
+    let store = context.target.reader().await?.store();
     let selection = Selection::new(&args.filters, &store).await?;
     let mut export = Export { store, selection, context, events: 0 };
     let destination = Destination::new(args.output);

@@ -6,41 +6,46 @@ use serde::Serialize;
 use crate::args;
 use crate::command::Context;
 use crate::exit::Failure;
+use crate::target::Opened;
 
 /// Does one of them.
 pub(crate) async fn run(args: args::Group, context: Context<'_>) -> Result<(), Failure> {
     use args::Group;
     match args {
         Group::Ls => list(context).await,
-        Group::Show { name } => show(&reader(&context, &name)?, context).await,
-        Group::Parked { name } => parked(&reader(&context, &name)?, context).await,
+        Group::Show { name } => show(&reader(&context, &name).await?, context).await,
+        Group::Parked { name } => parked(&reader(&context, &name).await?, context).await,
         Group::Retry { name, position } => {
-            writer(&context, &name)?.replay(position.map(Position::new)).await?;
+            writer(&context, &name).await?.replay(position.map(Position::new)).await?;
             done(&context, "it is delivered again to the member that has its partition")
         }
         Group::Discard { name, position } => {
-            writer(&context, &name)?.discard(Position::new(position)).await?;
+            writer(&context, &name).await?.discard(Position::new(position)).await?;
             done(&context, &format!("{position} will not be delivered any more"))
         }
         Group::Reset { name, to } => {
-            writer(&context, &name)?.reset(Position::new(to)).await?;
+            writer(&context, &name).await?.reset(Position::new(to)).await?;
             done(&context, &format!("everything after {to} is delivered again"))
         }
         Group::Rm { name } => {
-            writer(&context, &name)?.remove().await?;
+            writer(&context, &name).await?.remove().await?;
             done(&context, &format!("{name} is removed"))
         }
     }
 }
 
-fn reader(context: &Context<'_>, name: &str) -> Result<Group, Failure> {
-    Ok(Log::new(context.target.reader()?).group(name)?)
+async fn reader(context: &Context<'_>, name: &str) -> Result<Group, Failure> {
+    of(&context.target.reader().await?, name)
 }
 
-fn writer(context: &Context<'_>, name: &str) -> Result<Group, Failure> {
+fn of(opened: &Opened, name: &str) -> Result<Group, Failure> {
+    Ok(Log::new(opened.store()).group(name)?)
+}
+
+async fn writer(context: &Context<'_>, name: &str) -> Result<Group, Failure> {
     // A command changes what is there: it makes no store.
-    context.target.reader()?;
-    Ok(Log::new(context.target.writer()?).group(name)?)
+    context.target.reader().await?;
+    of(&context.target.writer().await?, name)
 }
 
 fn done(context: &Context<'_>, text: &str) -> Result<(), Failure> {
@@ -69,7 +74,7 @@ fn row(group: &Group, status: &GroupStatus) -> Row {
 }
 
 async fn list(mut context: Context<'_>) -> Result<(), Failure> {
-    let log = Log::new(context.target.reader()?);
+    let log = Log::new(context.target.reader().await?.store());
     let mut rows = Vec::new();
     for group in log.groups().await? {
         rows.push(row(&group, &group.status().await?));

@@ -30,8 +30,8 @@ struct Imported {
 pub(crate) async fn run(args: args::Import, mut context: Context<'_>) -> Result<(), Failure> {
     let started = Instant::now();
     let (mut source, bytes) = Source::open(&args)?;
-    let embedded = context.target.writer()?;
-    let store = AnyStore::new(embedded.clone());
+    let opened = context.target.writer().await?;
+    let store = opened.store();
     let mut importer = Importer { head: store.head().await?, store, events: 0, recorded: 0 };
     let mut progress = context.console.progress(bytes);
     loop {
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: args::Import, mut context: Context<'_>) -> Result<
     }
     drop(progress);
     let Importer { events, recorded, head, .. } = importer;
-    embedded.close();
+    opened.close().await;
     context.output.record(&Imported { events, recorded, recorded_before: events - recorded, head: head.get() })?;
     context.console.detail(&format!("{:.1} s", started.elapsed().as_secs_f64()));
     Ok(())

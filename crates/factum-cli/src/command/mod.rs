@@ -7,9 +7,12 @@ mod trace;
 mod state;
 mod projection;
 mod group;
+mod log;
 mod stats;
 mod import;
 mod export;
+mod copy;
+mod migrate;
 mod verify;
 mod backup;
 mod bench;
@@ -38,8 +41,13 @@ pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
     if global.format == Some(Format::Csv) && !matches!(command, Command::Export(_)) {
         return Err(Failure::usage("--format csv is for `export`: choose table, json or ndjson"));
     }
-    console.detail(&format!("store: {}", global.dir.display()));
-    let context = Context { output: Output::new(&global), target: Target::new(global.dir), console };
+    let target = Target::of(&global)?;
+    match &target {
+        Target::Folder(dir) => console.detail(&format!("store: {}", dir.display())),
+        // The URL may have a password in it.
+        Target::Postgres { log, .. } => console.detail(&format!("store: the log {log} of a database")),
+    }
+    let context = Context { output: Output::new(&global), target, console };
     match command {
         Command::Append(args) => append::run(*args, context).await,
         Command::Read(args) => read::run(args, context).await,
@@ -48,6 +56,9 @@ pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::State(args) => state::run(args, context).await,
         Command::Projection(args) => projection::run(args, context).await,
         Command::Group(args) => group::run(args, context).await,
+        Command::Log(args) => log::run(args, context).await,
+        Command::Copy(args) => copy::run(args, context).await,
+        Command::Migrate => migrate::run(context).await,
         Command::Stats => stats::run(context).await,
         Command::Import(args) => import::run(*args, context).await,
         Command::Export(args) => export::run(args, context).await,

@@ -163,7 +163,8 @@ fn state(model: &ReadModel) -> String {
 
 /// How many events lie before the head, and how old the oldest of them is; nothing where there is no store to look at.
 async fn lag(checkpoint: Position, context: &Context<'_>) -> Result<(Option<u64>, Option<u64>), Failure> {
-    let Ok(store) = context.target.reader() else { return Ok((None, None)) };
+    let Ok(opened) = context.target.reader().await else { return Ok((None, None)) };
+    let store = opened.store();
     let head = store.head().await?;
     let next =
         store.read(Read::new(factum::Query::all()).range(Range::after(checkpoint)).limit(1)).await?.events.into_iter().next();

@@ -13,7 +13,7 @@ pub(crate) async fn run(args: args::Read, mut context: Context<'_>) -> Result<()
     if args.follow && context.output.format() == Format::Json {
         return Err(Failure::usage("a JSON document has an end, and --follow has none: choose --format ndjson"));
     }
-    let store = AnyStore::new(context.target.reader()?);
+    let store = context.target.reader().await?.store();
     let selection = Selection::new(&args.filters, &store).await?;
     if args.follow {
         return follow(selection, store, &mut context).await;

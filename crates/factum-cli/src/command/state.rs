@@ -1,6 +1,6 @@
 //! `factum state`: what the data of a stream's events adds up to, and what changed in it.
 
-use factum::{AnyStore, Log, Query, Read, RecordedEvent, StreamName, Version};
+use factum::{Log, Query, Read, RecordedEvent, StreamName, Version};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: args::State, mut context: Context<'_>) -> Result<(
 }
 
 async fn read(stream: &StreamName, context: &Context<'_>) -> Result<Vec<RecordedEvent>, Failure> {
-    let log = Log::new(AnyStore::new(context.target.reader()?));
+    let log = Log::new(context.target.reader().await?.store());
     let mut pages = log.read(Read::new(Query::stream(stream.clone())));
     let mut events = Vec::new();
     while let Some(page) = pages.next().await? {

@@ -1,6 +1,6 @@
 //! `factum stream`: lists streams, or shows one.
 
-use factum::{AnyStore, Category, Query, Read, ReadStreams, RecordedEvent, Store, StreamName, StreamSummary};
+use factum::{Category, Query, Read, ReadStreams, RecordedEvent, Store, StreamName, StreamSummary};
 use factum_http::CloudEvent;
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ impl From<StreamSummary> for Row {
 }
 
 async fn list(category: Option<Category>, prefix: String, mut limit: u64, mut context: Context<'_>) -> Result<(), Failure> {
-    let store = AnyStore::new(context.target.reader()?);
+    let store = context.target.reader().await?.store();
     let mut read = ReadStreams { category, prefix, ..ReadStreams::default() };
     while 0 < limit {
         read.limit = limit.min(Read::USUAL_LIMIT as u64) as usize;
@@ -64,7 +64,7 @@ struct Shown<'a> {
 }
 
 async fn show(stream: StreamName, last: u64, mut context: Context<'_>) -> Result<(), Failure> {
-    let store = AnyStore::new(context.target.reader()?);
+    let store = context.target.reader().await?.store();
     let read = Read::new(Query::stream(stream.clone()));
     let first = store.read(read.clone().limit(1)).await?.events.into_iter().next();
     let mut events = store.read(read.backward().limit(last as usize)).await?.events;

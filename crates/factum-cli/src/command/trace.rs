@@ -11,7 +11,7 @@ use crate::table::printable;
 
 /// Prints the tree around an event, or of a conversation.
 pub(crate) async fn run(args: args::Trace, mut context: Context<'_>) -> Result<(), Failure> {
-    let store = AnyStore::new(context.target.reader()?);
+    let store = context.target.reader().await?.store();
     let trace = Trace { store, limit: args.limit as usize };
     let marked = match args.id.parse::<EventId>() {
         Ok(id) => trace.event(id).await?,

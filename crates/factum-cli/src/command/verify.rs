@@ -22,7 +22,7 @@ pub(crate) fn run(args: args::Verify, mut context: Context<'_>) -> Result<(), Fa
     let receipt = args.receipt.map(|text| receipt(&text)).transpose()?;
     context.target.check()?;
     let mut progress = None;
-    let verified = factum_embedded::verify(context.target.dir(), receipt.as_ref(), &mut |done, all| {
+    let verified = factum_embedded::verify(context.target.folder()?, receipt.as_ref(), &mut |done, all| {
         progress.get_or_insert_with(|| context.console.progress(Some(all))).show(done, "bytes", done);
     });
     drop(progress);

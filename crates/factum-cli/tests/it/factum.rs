@@ -41,7 +41,7 @@ impl Folder {
     /// The binary with arguments, on the folder's store, in an environment without what it looks at.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_factum"));
-        for variable in ["FORMAT", "COLOR", "QUIET", "VERBOSE"] {
+        for variable in ["FORMAT", "COLOR", "QUIET", "VERBOSE", "STORE", "LOG"] {
             command.env_remove(format!("FACTUM_{variable}"));
         }
         command.env_remove("NO_COLOR").env("FACTUM_DIR", self.path("store")).current_dir(self.temp.path());

@@ -9,6 +9,7 @@ mod terminal;
 mod copy;
 mod trace;
 mod state;
+mod postgres;
 mod projection;
 mod group;
 mod import;

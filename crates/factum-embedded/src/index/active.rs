@@ -153,6 +153,10 @@ impl Source for Active {
     fn mark(&self, consumer: &str) -> Option<u64> {
         self.marks.get(consumer).copied()
     }
+
+    fn all_marks(&self) -> Vec<(String, u64)> {
+        self.marks.iter().map(|(consumer, through)| (consumer.clone(), *through)).collect()
+    }
 }
 
 impl List for &ActiveList {

@@ -54,6 +54,8 @@ pub(crate) trait Source {
     fn with_id(&self, id: u128, uuid: Uuid) -> Vec<u32>;
     /// Through where a consumer has handled its source, if it is noted here.
     fn mark(&self, consumer: &str) -> Option<u64>;
+    /// All that consumers have noted here.
+    fn all_marks(&self) -> Vec<(String, u64)>;
 }
 
 /// The rising ordinals of the events that have a term; never none.

@@ -318,6 +318,10 @@ impl Source for Run {
     fn mark(&self, consumer: &str) -> Option<u64> {
         self.marks().find(|(name, _)| *name == consumer).map(|(_, through)| through)
     }
+
+    fn all_marks(&self) -> Vec<(String, u64)> {
+        self.marks().map(|(consumer, through)| (consumer.to_owned(), through)).collect()
+    }
 }
 
 /// The list of one term.

@@ -1,5 +1,6 @@
 //! The sources of a log: what covers all of it, and is asked for events.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -169,5 +170,16 @@ impl Sources {
     /// Through where a consumer has handled its source, if it has noted anything.
     pub(crate) fn mark(&self, consumer: &str) -> Option<u64> {
         self.newest(|source| source.mark(consumer))
+    }
+
+    /// The marks of all consumers.
+    pub(crate) fn marks(&self) -> BTreeMap<String, u64> {
+        let mut marks = BTreeMap::new();
+        self.visit(Direction::Forward, |source| {
+            // What is newer comes later.
+            marks.extend(source.all_marks());
+            ControlFlow::<()>::Continue(())
+        });
+        marks
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use factum::{Append, NewEvent, Payload, Store};
 use factum_postgres::Options;
+use factum_postgres::testing::Server;
 
 /// The database of these tests.
 pub(crate) fn url() -> String {
-    std::env::var("FACTUM_TEST_URL").unwrap()
+    Server::shared().url()
 }
 
 /// Keeps another log of the database busy, with names and ids that others have too, for as long as the process lives.

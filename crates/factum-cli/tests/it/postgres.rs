@@ -1,0 +1,103 @@
+//! The same commands on a database, many logs in it, and copies from one place to another.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use factum_postgres::testing::Server;
+use serde_json::Value;
+
+use crate::factum::{Folder, member, values};
+
+/// A database of a test's own.
+fn database() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let name = format!("cli-{}", MADE.fetch_add(1, Ordering::Relaxed));
+    tokio::runtime::Runtime::new().unwrap().block_on(Server::shared().create_database(&name))
+}
+
+#[test]
+fn what_works_on_a_folder_works_on_a_database() {
+    let (folder, url) = (Folder::new(), database());
+    let on = |arguments: &[&str]| folder.run(&[&["--store", &url], arguments].concat());
+    on(&["read"]).failed(4, &["there is no log main in the database"]);
+    let migrated = on(&["migrate"]).values();
+    assert_eq!(migrated, on(&["migrate"]).values().iter().map(|same| with(same, "from", 0)).collect::<Vec<_>>());
+    on(&["read"]).failed(4, &["there is no log main"]);
+    let first = on(&["append", "account-1", "--type", "Opened", "--data", r#"{"owner":"ann"}"#, "--expect", "none"]).values();
+    on(&["append", "account-1", "--type", "Opened", "--data", "{}", "--expect", "none"]).failed(3, &["account-1"]);
+    on(&["append", "account-1", "--type", "Renamed", "--data", r#"{"owner":"bob"}"#, "--tag", "owner:bob"]).ok();
+    assert_eq!(member(&on(&["read", "account-1"]).values(), "type"), ["Opened", "Renamed"]);
+    assert_eq!(member(&on(&["read", "--tag", "owner:bob"]).values(), "subject"), ["account-1"]);
+    assert_eq!(member(&on(&["stream", "ls"]).values(), "version"), [2]);
+    assert!(on(&["state", "account-1", "--at", "1"]).ok().contains("ann"));
+    assert_eq!(member(&on(&["trace", first[0]["id"].as_str().unwrap()]).values(), "type"), ["Opened"]);
+    assert_eq!(member(&on(&["stats"]).values(), "events"), [2]);
+    on(&["verify"]).failed(2, &["is for a store in a folder"]);
+    folder.run(&["--store", "here", "read"]).failed(2, &["no URL"]);
+    folder.run(&["--store", &url, "--dir", "here", "read"]).failed(2, &["two stores"]);
+}
+
+fn with(value: &Value, name: &str, number: i64) -> Value {
+    let mut value = value.clone();
+    value[name] = number.into();
+    value
+}
+
+#[test]
+fn logs_are_created_listed_and_dropped_and_do_not_see_each_other() {
+    let (folder, url) = (Folder::new(), database());
+    folder.ok(&["--store", &url, "migrate"]);
+    let dir = folder.path("many");
+    for place in [["--store", &url], ["--dir", dir.to_str().unwrap()]] {
+        let on = |arguments: &[&str]| folder.run(&[&place[..], arguments].concat());
+        on(&["log", "create", "north"]).ok();
+        on(&["log", "create", "south"]).ok();
+        on(&["log", "create", "south"]).failed(3, &["there is a log south already"]);
+        on(&["log", "create", "no/name"]).failed(2, &["names no log"]);
+        for (log, count) in [("north", 1), ("south", 2)] {
+            for _ in 0..count {
+                on(&["--log", log, "append", "account-1", "--type", "Opened", "--data", "{}"]).ok();
+            }
+        }
+        assert_eq!(member(&on(&["--log", "south", "read", "account-1"]).values(), "id").len(), 2);
+        assert_eq!(member(&on(&["log", "ls"]).values(), "log"), ["north", "south"]);
+        on(&["log", "drop", "south"]).failed(2, &["gone for good"]);
+        on(&["log", "drop", "south", "--yes"]).ok();
+        on(&["log", "drop", "south", "--yes"]).failed(4, &["no log south"]);
+        assert_eq!(member(&on(&["log", "ls"]).values(), "log"), ["north"]);
+        assert_eq!(on(&["--log", "north", "read"]).values().len(), 1);
+        on(&["--log", "south", "read"]).failed(4, &["there is no"]);
+    }
+}
+
+#[test]
+fn a_copy_has_the_positions_ids_and_times_and_goes_on_where_it_was() {
+    let (folder, url) = (Folder::new(), database());
+    let csv = folder.file("orders.csv", rows(2_000));
+    let arguments = ["import", &csv, "--stream", "order", "--category", "order", "--type", "activity", "--time", "at"];
+    folder.ok(&[&arguments[..], &["--tag", "activity", "--batch", "7"]].concat());
+    let store = folder.path("store").to_str().unwrap().to_owned();
+    let copied = folder.run(&["copy", "--from", &store, "--to", &url]).values();
+    assert_eq!((&copied[0]["copied"], &copied[0]["verified"]), (&2_000.into(), &true.into()));
+    folder.append("order-1", "Late", &[]);
+    let again = folder.run(&["copy", "--from", &store, "--to", &url]).values();
+    assert_eq!((&again[0]["copied"], &again[0]["copied_before"]), (&1.into(), &2_000.into()));
+    let back = folder.path("back").to_str().unwrap().to_owned();
+    folder.ok(&["copy", "--from", &url, "--to", &back]);
+    let export = |place: [&str; 2]| folder.ok(&[&place[..], &["export", "--format", "ndjson"]].concat());
+    let original = export(["--dir", &store]);
+    assert_eq!(values(&original).len(), 2_001);
+    for copy in [["--store", &url], ["--dir", &back]] {
+        assert!(export(copy) == original, "{copy:?}");
+    }
+    // Another store is no copy of it.
+    folder.append("order-2", "Late", &[]);
+    folder.ok(&["--dir", &back, "append", "order-2", "--type", "Other", "--data", "{}"]);
+    folder.run(&["copy", "--from", &store, "--to", &back]).failed(3, &["they are not those of the source"]);
+}
+
+/// A table with so many rows.
+fn rows(count: u32) -> String {
+    let row = |n: u32| format!("{},Step {},2024-01-{:02}T00:00:{:02}Z\n", n % 300, n % 9, 1 + n % 28, n % 60);
+    let rows: String = (0..count).map(row).collect();
+    format!("order,activity,at\n{rows}")
+}
