@@ -76,7 +76,8 @@ pub trait Process: Aggregate {
 pub enum Effect<C> {
     /// A command is sent.
     Send(C),
-    /// The instance is woken this long after the event was recorded.
+    /// The instance is woken this long after what the event answers to: after its input was recorded, or its timer was due. So a
+    /// process that is late is not late twice.
     WakeAfter {
         /// The timer's name, one of the instance's. A timer of that name that has not gone off yet is replaced.
         timer: String,

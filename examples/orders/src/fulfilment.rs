@@ -97,15 +97,18 @@ impl Process for Fulfilment {
 /// [`ProcessError`] where the store cannot be read, or not be written to.
 pub async fn start(log: &Log, clock: impl Clock, shutdown: &CancellationToken) -> Result<RunningProcess, ProcessError> {
     let orders = log.clone();
-    let carry_out = move |dispatch: Dispatch<Fulfilment>| carry_out(dispatch.on(&orders), dispatch.command);
+    let handler = move |dispatch| carry_out(dispatch, orders.clone());
     // Under a name that is always the same, it goes on at once after a crash.
-    log.process::<Fulfilment, _, _>(carry_out).clock(clock).member("fulfilment").start(shutdown).await
+    log.process::<Fulfilment, _, _>(handler).clock(clock).member("fulfilment").start(shutdown).await
 }
 
-/// Does what is to be done. It may be asked to more than once: this log decides under the command's id, so it is done once.
-async fn carry_out(log: Log, command: Command) -> Result<(), HandlerError> {
-    let orders = log.repository::<Order>();
-    let done = match &command {
+/// Does what is to be done. It may be asked to more than once: it decides under the command's id, so it is done once.
+///
+/// # Errors
+/// [`HandlerError`] where the store fails: then it is asked to again.
+pub async fn carry_out(dispatch: Dispatch<Fulfilment>, orders: Log) -> Result<(), HandlerError> {
+    let orders = dispatch.on(&orders).repository::<Order>();
+    let done = match &dispatch.command {
         Command::Ship { order } => orders.decide(order, Order::ship).await,
         Command::Cancel { order } => orders.decide(order, Order::cancel).await,
     };

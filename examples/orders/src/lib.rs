@@ -6,5 +6,5 @@
 mod fulfilment;
 mod order;
 
-pub use fulfilment::{Command, Fulfilment, FulfilmentEvent, PAYMENT_TIME, start};
+pub use fulfilment::{Command, Fulfilment, FulfilmentEvent, PAYMENT_TIME, carry_out, start};
 pub use order::{Order, OrderEvent, Refused};

@@ -43,7 +43,9 @@ impl<P: Process> Instance<P> {
     /// The events that an input leads to. The state has them already; the timers not: they begin when they are recorded.
     pub(crate) fn react(&mut self, stream: &StreamName, input: &TypedEvent<P::Inputs>) -> Result<Vec<NewEvent>, Failed> {
         let events = caught("react", || self.state.react(input))?;
-        self.decided(stream, &events, input.id, &Metadata::caused_by(&input.recorded))
+        // It happens to the instance when the input did, however late it is handled.
+        let metadata = Metadata::caused_by(&input.recorded).occurred_at(input.recorded_at);
+        self.decided(stream, &events, input.id, &metadata)
     }
 
     /// The events that a timer leads to, after the one that says that it went off; none where it is not set any more.
@@ -53,7 +55,7 @@ impl<P: Process> Instance<P> {
         };
         let fired = TimerFired { timer: name.to_owned(), timer_id: id.to_string(), due: due.to_string() };
         let fired = Draft::of_stream::<P>(stream.clone(), &fired).into_new_event().map_err(Failed::here)?;
-        let fired = NewEvent { id: id.derived("fired"), metadata, ..fired };
+        let fired = NewEvent { id: id.derived("fired"), metadata: metadata.occurred_at(due), ..fired };
         self.timers.remove(name);
         self.version = self.version.next();
         let own = caught("wake", || self.state.wake(name))?;

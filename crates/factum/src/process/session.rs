@@ -8,7 +8,7 @@ use super::instances::Instances;
 use super::journal::{Entry, Journal};
 use super::reactor::{Halt, Reactor};
 use super::runner::ProcessError;
-use super::timers::{Timers, changes};
+use super::timers::{TimerChange, Timers, changes};
 use super::turn::{Turn, check, recorded};
 use crate::{
     Activity, AnyStore, AppendError, Category, EventId, NewEvent, Position, Process, Range, Read, RecordedEvent, Selector, Store,
@@ -217,8 +217,11 @@ impl<'a, P: Process> Session<'a, P> {
 
     async fn input(&mut self, event: RecordedEvent) -> Result<(), Halt> {
         // What was to go off before this happened does so, however late it is.
-        let before = event.recorded_at.earlier(Duration::from_micros(1));
-        self.wake_all(before.min(self.reactor.clock.now())).await?;
+        let before = event.recorded_at.earlier(Duration::from_micros(1)).min(self.reactor.clock.now());
+        if self.turn.next_due().is_some_and(|due| due <= before) {
+            self.record().await?;
+        }
+        self.wake_all(before).await?;
         self.turn.inputs += 1;
         if self.journal.holds.waits(&event.stream) {
             return Ok(());
@@ -260,11 +263,19 @@ impl<'a, P: Process> Session<'a, P> {
                 if !self.turn.has_room_for(&events) {
                     self.record().await?;
                 }
+                self.turn.expect_timers(&events.iter().flat_map(|event| self.set_by(event)).collect::<Vec<_>>());
                 self.turn.add(stream, before, events);
                 Ok(())
             }
             Err(failed) => self.hold(&stream, input, failed),
         }
+    }
+
+    /// When the timers go off that an event sets which is not recorded yet.
+    fn set_by(&self, event: &NewEvent) -> Vec<Timestamp> {
+        let recorded = RecordedEvent::record(event.clone(), Position::START, Version::EMPTY, self.reactor.clock.now());
+        let changes = changes::<P>(&recorded).unwrap_or_default().into_iter();
+        changes.filter_map(|change| if let TimerChange::Set(_, timer) = change { Some(timer.due) } else { None }).collect()
     }
 
     /// Wakes those whose time has come by then.

@@ -35,9 +35,10 @@ pub(crate) fn changes<P: Process>(event: &RecordedEvent) -> Result<Vec<TimerChan
     }
     let Some(own) = TypedEvent::<P::Event>::of(event.clone()).map_err(Failed::here)? else { return Ok(Vec::new()) };
     let effects = caught("effects", || P::effects(&own))?;
+    let happened = event.metadata.occurred_at.unwrap_or(event.recorded_at);
     let timers = effects.into_iter().enumerate().filter_map(|(index, effect)| match effect {
         Effect::Send(_) => None,
-        Effect::WakeAfter { timer, after } => Some(set(event, index, timer, event.recorded_at.later(after))),
+        Effect::WakeAfter { timer, after } => Some(set(event, index, timer, happened.later(after))),
         Effect::WakeAt { timer, at } => Some(set(event, index, timer, at)),
         Effect::Cancel { timer } => Some(TimerChange::Cancelled(timer)),
     });

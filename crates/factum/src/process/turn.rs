@@ -22,6 +22,8 @@ pub(crate) struct Turn {
     /// Inputs that it is the answer to.
     pub(crate) inputs: usize,
     pub(crate) entries: Vec<Entry>,
+    /// The first of the timers that its events set.
+    next_due: Option<Timestamp>,
 }
 
 impl Turn {
@@ -30,6 +32,16 @@ impl Turn {
         self.versions.entry(stream).or_insert(before);
         self.bytes += events.iter().map(bytes).sum::<usize>();
         self.events.extend(events);
+    }
+
+    /// Its events set timers that go off then.
+    pub(crate) fn expect_timers(&mut self, due: &[Timestamp]) {
+        self.next_due = self.next_due.into_iter().chain(due.iter().copied()).min();
+    }
+
+    /// When the first of the timers goes off that are set once it is recorded, where none of its events takes that back.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.next_due
     }
 
     /// Whether these can go into the same append.

@@ -110,7 +110,7 @@ async fn timers_of_an_instance_in_quarantine_go_off_after_its_release() {
     shop.running.quarantine().release(&stream("fulfilment-late")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     shop.settled().await;
-    assert_eq!(own(&shop.log, "late").await, ["Begun", "Received", "$TimerFired", "Reminded"]);
+    assert_eq!(own(&shop.log, "late").await, ["Begun", "Received", "$TimerFired", "Reminded", "$TimerFired", "Reminded"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -234,6 +234,18 @@ async fn what_happened_before_a_timer_was_due_is_handled_before_it_goes_off_howe
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timer_that_was_due_before_an_input_goes_off_before_it_though_both_are_read_at_once() {
+    let mut bedroom = Bedroom::new();
+    bedroom.told([set("x", 10)]).await;
+    bedroom.clock.advance(Duration::from_secs(11));
+    bedroom.told([noted()]).await;
+    bedroom.clock.advance(HOUR);
+    bedroom.start().await;
+    bedroom.moment().await;
+    assert_eq!(bedroom.rang().await, ["x", "noted after 1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_timer_may_be_of_any_time() {
     let never = Timestamp::from_micros(i64::MAX);
     let bedroom =
