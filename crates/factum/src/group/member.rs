@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::{GroupEvent, GroupState};
 use super::window::Window;
-use super::{Delivery, Group, GroupError, GroupSettings};
+use super::{CHANGES_MAX, Delivery, Group, GroupError, GroupSettings};
 use crate::{Append, AppendError, Expected, Position, Query, Range, Read, RecordedEvent, Scope, Store, partition};
 
 /// A member of a [`Group`]. It is alive for as long as [`next`](Member::next) is called now and then.
@@ -138,12 +138,16 @@ impl Member {
             if let Some(delivery) = self.replay().await? {
                 return Ok(delivery);
             }
-            if let Some(delivery) = self.window.deliver(Instant::now()) {
-                if self.settings.park_stream && self.state.is_parked_behind(&delivery.event.stream, delivery.event.position) {
-                    self.set_aside(&delivery.event, "", 0).await?;
-                    continue;
+            if let Some(event) = self.window.ready(Instant::now()) {
+                // Nothing is changed before an await: whoever drops the future loses nothing.
+                if self.state.parked.contains_key(&event.position) {
+                    self.window.done(&event);
+                } else if self.settings.park_stream && self.state.is_parked_behind(&event.stream, event.position) {
+                    self.set_aside(&event, "", 0).await?;
+                } else {
+                    return Ok(self.window.deliver(event));
                 }
-                return Ok(delivery);
+                continue;
             }
             if !self.read_on().await? {
                 self.wait().await;
@@ -271,18 +275,19 @@ impl Member {
         Ok(())
     }
 
-    /// Marks the checkpoints of its partitions, if they are its own still.
+    /// Marks the checkpoints of its partitions, of those that are its own still.
     async fn flush(&mut self) -> Result<(), GroupError> {
-        for (partition, checkpoint) in self.window.to_mark() {
+        for _ in 0..CHANGES_MAX {
+            let Some((partition, checkpoint)) = self.window.to_mark().into_iter().next() else { return Ok(()) };
             let mark = self.group.mark(self.state.generation, partition)?;
             let expected = Expected::Exact(self.state.version);
             let append = Append::default().expect(self.group.stream.clone(), expected).consumed(mark, checkpoint);
             match self.group.log.append(append).await {
                 Ok(_) | Err(AppendError::AlreadyConsumed { .. }) => self.window.marked(partition, checkpoint),
                 Err(AppendError::Conflict(_)) => {
-                    // The group has changed: what is its own still is marked the next time.
+                    // The group has changed: another may have the partition now.
                     self.group.read_on(&mut self.state).await?;
-                    return self.enter().await;
+                    self.enter().await?;
                 }
                 Err(AppendError::Store(error)) => return Err(error.into()),
                 Err(refused) => return Err(GroupError::Refused(refused)),

@@ -232,6 +232,11 @@ impl GroupState {
 
     fn park(&mut self, position: Position, stream: StreamName, (error, tries): (String, u32), parked_at: Timestamp) {
         self.replayed.remove(&position);
+        if self.settings.as_ref().is_some_and(|settings| settings.park_stream) {
+            // What comes after it in its stream waits behind it again.
+            let parked = &self.parked;
+            self.replayed.retain(|at| *at < position || parked.get(at).is_none_or(|other| other.stream != stream));
+        }
         self.parked.insert(position, ParkedDelivery { position, stream, error, tries, parked_at });
     }
 

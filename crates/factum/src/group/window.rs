@@ -99,17 +99,25 @@ impl Window {
         lane.events.push_back(event);
     }
 
-    /// The next event that may be delivered now.
-    pub(crate) fn deliver(&mut self, now: Instant) -> Option<Delivery> {
+    /// The next event that may be delivered now: it is not delivered yet.
+    pub(crate) fn ready(&mut self, now: Instant) -> Option<RecordedEvent> {
         self.wake(now);
-        while let Some(stream) = self.ready.pop_front() {
-            let Some(lane) = self.lanes.get_mut(&stream).filter(|lane| lane.turn == Turn::Ready) else { continue };
-            let Some(event) = lane.events.front().cloned() else { continue };
-            lane.turn = Turn::Delivered;
-            lane.attempts += 1;
-            return Some(Delivery { event, attempt: lane.attempts, replayed: false });
+        while let Some(stream) = self.ready.front() {
+            let lane = self.lanes.get(stream).filter(|lane| lane.turn == Turn::Ready);
+            if let Some(event) = lane.and_then(|lane| lane.events.front()) {
+                return Some(event.clone());
+            }
+            self.ready.pop_front();
         }
         None
+    }
+
+    /// Delivers the event that is ready.
+    pub(crate) fn deliver(&mut self, event: RecordedEvent) -> Delivery {
+        let lane = self.lanes.get_mut(&event.stream).expect("what is ready is in its lane");
+        lane.turn = Turn::Delivered;
+        lane.attempts += 1;
+        Delivery { event, attempt: lane.attempts, replayed: false }
     }
 
     /// When the next one that waits for another try may be delivered.
@@ -127,11 +135,10 @@ impl Window {
         }
     }
 
-    /// Whether the event is in hand, and delivered.
-    pub(crate) fn holds(&self, event: &RecordedEvent) -> bool {
-        self.lanes.get(&event.stream).is_some_and(|lane| {
-            lane.turn == Turn::Delivered && lane.events.front().is_some_and(|first| first.position == event.position)
-        })
+    /// Whether the event is the one of its stream whose turn it is.
+    fn holds(&self, event: &RecordedEvent) -> bool {
+        let first = self.lanes.get(&event.stream).and_then(|lane| lane.events.front());
+        first.is_some_and(|first| first.position == event.position)
     }
 
     /// The event is handled, or parked. The stream goes on with its next one.

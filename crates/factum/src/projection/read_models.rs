@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::records::{
     Failure, Held, LeaseRecord, ModelRecord, ParkedEvent, PartitionRecord, Phase, Request, RequestRecord, all, live, put,
 };
 use super::register::{clear_failures, live_model, models};
-use super::status::Status;
-use super::wait::{self, WaitError};
+use super::wait::{self, Progress, WaitError};
 use super::worker::POLL;
 use crate::{Position, ReadDb, ReadModelName, StoreError, StreamName, partition};
 
@@ -241,7 +239,7 @@ impl<D: ReadDb> ReadModels<D> {
         projection: &str,
         position: Position,
         timeout: Duration,
-        progress: Option<watch::Receiver<Status>>,
+        progress: Option<Progress>,
     ) -> Result<(), WaitError> {
         wait::wait(&self.db, projection, position, timeout, progress).await
     }

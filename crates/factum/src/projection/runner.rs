@@ -14,7 +14,7 @@ use super::records::Failure;
 use super::register::register;
 use super::status::Status;
 use super::supervisor::Supervisor;
-use super::wait::WaitError;
+use super::wait::{Progress, WaitError};
 use super::worker::Shared;
 use crate::{Backoff, Log, NameError, Position, Projection, ReadModelName, ReadModelNameError, StoreError};
 
@@ -189,7 +189,8 @@ impl<P: Projection> Running<P> {
     /// # Errors
     /// [`WaitError`] where it takes longer than `timeout`, or a partition has stopped in front of it.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
-        self.models.wait(&self.name, position, timeout, Some(self.status.clone())).await
+        let progress = Progress { status: self.status.clone(), partitions: P::PARTITIONS.max(1) };
+        self.models.wait(&self.name, position, timeout, Some(progress)).await
     }
 
     /// What it does, just now.

@@ -1,5 +1,8 @@
 //! Consumer groups: each event is answered for, by somebody, at least once.
 
+mod kills;
+mod random;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -7,3 +7,4 @@ mod groups;
 mod memory;
 mod processes;
 mod projections;
+mod watched;

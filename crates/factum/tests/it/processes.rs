@@ -7,4 +7,3 @@ mod quarantine;
 mod races;
 mod running;
 mod timers;
-mod watched;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::fulfilment::{
     Command, Desk, HOUR, OrderEvent, clock, due, happen_once, mend, paid, placed, poison, recorded, remarked, withdrawn,
 };
-use super::watched::{At, Fate, Fault, Watched};
+use crate::watched::{At, Fate, Fault, Watched};
 
 /// What happens from hour to hour. One order makes the process panic, until it is mended and released in the fourth.
 fn day() -> [Vec<OrderEvent>; 5] {

@@ -4,7 +4,7 @@ use factum::{Log, MemoryStore};
 use tokio_util::sync::CancellationToken;
 
 use super::fulfilment::{Command, Desk, Fulfilment, FulfilmentEvent, HOUR, clock, handled, happen, own, paid, placed, settled};
-use super::watched::{At, Fate, Fault, Watched};
+use crate::watched::{At, Fate, Fault, Watched};
 
 /// What happens to an order when somebody else writes this to its instance, just before this event is recorded.
 async fn in_between(before: &'static str, written: FulfilmentEvent, fault: Fault) -> Vec<String> {

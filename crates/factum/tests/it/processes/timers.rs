@@ -7,7 +7,7 @@ use factum::{Aggregate, Clock, Dispatch, Effect, Event, Log, MemoryStore, Proces
 use tokio_util::sync::CancellationToken;
 
 use super::fulfilment::{HOUR, clock, handled, recorded};
-use super::watched::Watched;
+use crate::watched::Watched;
 
 /// What an alarm clock is told.
 #[derive(Debug, Clone, PartialEq, Event)]

@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     Forgets,
     /// It keeps what a consumer has handled first, and the events after that.
     MarksFirst,
+    /// It keeps that a consumer has handled everything, whatever it says.
+    MarksFurther,
     /// It checks neither expectations nor marks.
     Unchecked,
 }
@@ -159,6 +161,11 @@ impl Store for Watched {
         match self.fault {
             Fault::None => {}
             Fault::Forgets => append.consumed = None,
+            Fault::MarksFurther => {
+                if let Some(mark) = &mut append.consumed {
+                    mark.through = self.memory.head().await?;
+                }
+            }
             Fault::Unchecked => {
                 append.expected.clear();
                 if let Some(mark) = &append.consumed
