@@ -53,3 +53,8 @@ fn is_retry_code(code: &str) -> bool {
 fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
+
+/// Whether it may be none when it is tried again.
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    kind(error).0 == StoreErrorKind::Unavailable
+}

@@ -29,6 +29,12 @@ mod changes;
 // The whole.
 mod options;
 mod store;
+
+// Read models.
+mod names;
+mod read_tx;
+mod read_db;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -37,6 +43,8 @@ use factum::StoreError;
 pub use logs::{LOG_NAME_BYTES_MAX, Logs, check_log_name};
 pub use migrations::SCHEMA_VERSION;
 pub use options::{DEFAULT_LOG, Options};
+pub use read_db::{PgDb, READ_CONNECTIONS, SWAP_WAIT};
+pub use read_tx::PgTx;
 pub use store::{OWN_TURN_MAX, PostgresStore};
 
 /// Opens the log [`DEFAULT_LOG`] of a database, to write and read: see [`Options::open`].

@@ -1,4 +1,8 @@
 //! The store and read models on PostgreSQL, at their boundary.
 
+mod balances;
 mod contract;
+mod kills;
+mod races;
+mod read_models;
 mod support;

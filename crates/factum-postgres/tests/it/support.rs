@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use factum::{Append, NewEvent, Payload, Store};
@@ -10,6 +11,13 @@ use factum_postgres::testing::Server;
 /// The database of these tests.
 pub(crate) fn url() -> String {
     Server::shared().url()
+}
+
+/// A database of a test's own.
+pub(crate) async fn database() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test-{}", MADE.fetch_add(1, Ordering::Relaxed));
+    Server::shared().create_database(&name).await
 }
 
 /// Keeps another log of the database busy, with names and ids that others have too, for as long as the process lives.
