@@ -12,8 +12,8 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The statement with each `{name}` as the name in this read model's schema. What stands in quotes, and a brace that begins no name,
-/// stays as it is.
+/// The statement with each `{name}` as the name in this read model's schema. What stands in quotes, and a brace that begins no
+/// name, stays as it is.
 pub(crate) fn resolve(sql: &str, model: &ReadModelName) -> String {
     let mut resolved = String::with_capacity(sql.len() + 32);
     let mut rest = sql;

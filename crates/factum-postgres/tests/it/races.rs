@@ -118,7 +118,8 @@ async fn cut_now_and_then(url: String, over: Arc<AtomicBool>) -> i64 {
     while !over.load(Ordering::SeqCst) {
         let ended: i64 = sqlx::query_scalar(
             "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%factum.append(%' AND state = 'active'",
+             WHERE datname = current_database() AND pid <> pg_backend_pid()
+                 AND query LIKE '%factum.append(%' AND state = 'active'",
         )
         .fetch_one(&mut connection)
         .await

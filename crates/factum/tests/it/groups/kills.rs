@@ -80,7 +80,7 @@ async fn outcome(at: Option<(usize, Fate)>, fault: Fault) -> Result<usize, Strin
         let mut firsts = Vec::new();
         positions.iter().for_each(|position| {
             if !firsts.contains(position) {
-                firsts.push(*position)
+                firsts.push(*position);
             }
         });
         if !firsts.is_sorted() {
