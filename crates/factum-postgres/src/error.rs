@@ -38,7 +38,8 @@ fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
 
 /// Whether the connection is gone, or leads to a server that is not the primary any more.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
-    code(error).is_none_or(|code| is_lost_code(&code) || code == "25006")
+    // Where all connections are in use, more of them would make it worse.
+    !matches!(error, sqlx::Error::PoolTimedOut) && code(error).is_none_or(|code| is_lost_code(&code) || code == "25006")
 }
 
 fn is_lost_code(code: &str) -> bool {

@@ -327,3 +327,24 @@ async fn a_server_that_is_not_there_is_unavailable_within_the_stores_patience() 
     let refused = store.append(Append::new(vec![event("a-1")])).await.unwrap_err();
     assert!(matches!(&refused, AppendError::Store(error) if error.kind() != StoreErrorKind::Invalid), "{refused}");
 }
+
+#[tokio::test]
+async fn a_log_goes_on_past_the_end_of_a_partition() {
+    let url = database().await;
+    let store = factum_postgres::open(&url).await.unwrap();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    // As if so many events had been recorded before.
+    for head in [4_999_998, 9_999_998] {
+        sqlx::query("UPDATE factum.logs SET head = $1").bind(head as i64).execute(&mut connection).await.unwrap();
+        let appended = store.append(Append::new(vec![event("a-1"), event("a-1"), event("a-1")])).await.unwrap();
+        assert_eq!(appended.positions.through, Position::new(head + 3));
+        let page = store.read(Read::new(Query::all()).range(Range::after(Position::new(head)))).await.unwrap();
+        assert_eq!(page.events.len(), 3);
+    }
+    let partitions: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_inherits WHERE inhparent = 'factum.events'::regclass")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(partitions, 2);
+    assert_eq!(store.read(Read::new(Query::stream("a-1".parse().unwrap()))).await.unwrap().events.len(), 6);
+}
