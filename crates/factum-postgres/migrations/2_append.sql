@@ -134,15 +134,24 @@ BEGIN
                 SELECT e.append, e.id, e.stream, row_number() OVER (PARTITION BY e.append ORDER BY e.ord) AS n
                 FROM unnest(e_append, e_id, e_stream) WITH ORDINALITY AS e (append, id, stream, ord)
             ), known AS (
-                SELECT DISTINCT ON (e.append) e.append, e.id, i.position
-                FROM input e JOIN factum.ids i ON i.log = p_log AND i.id = e.id
+                SELECT DISTINCT ON (e.append) e.append, e.id, e.position
+                FROM (
+                    SELECT e.append, e.id, e.n, (
+                        SELECT i.position FROM factum.ids i WHERE i.log = p_log AND i.id = e.id
+                    ) AS position
+                    FROM input e
+                    OFFSET 0
+                ) e
+                WHERE e.position IS NOT NULL
                 ORDER BY e.append, e.n
             )
-            SELECT k.append, k.id, k.position, count(v.position) = count(*) AS is_same,
+            SELECT k.append, k.id, k.position, count(v.version) = count(*) AS is_same,
                 array_agg(v.version ORDER BY e.n) AS versions, max(v.recorded_at) AS recorded_at
-            FROM known k JOIN input e USING (append)
-                LEFT JOIN factum.events v ON v.log = p_log AND v.position = k.position + e.n - 1
-                    AND v.id = e.id AND v.stream = e.stream
+            FROM known k JOIN input e USING (append) LEFT JOIN LATERAL (
+                SELECT v.version, v.recorded_at, v.id, v.stream FROM factum.events v
+                    WHERE v.log = p_log AND v.position = k.position + e.n - 1
+                    OFFSET 0
+            ) v ON v.id = e.id AND v.stream = e.stream
             GROUP BY k.append, k.id, k.position
         LOOP
             v_refused := v_refused || v_row.append;
