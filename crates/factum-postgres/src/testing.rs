@@ -118,18 +118,27 @@ impl Server {
     }
 
     fn launch(&self) {
+        *self.process() = Some(spawn(self.command()));
+        let begun = Instant::now();
+        while !self.is_ready() {
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+            // It gives up where a process of the one that was killed is not gone yet.
+            let has_ended = |process: &mut Child| process.try_wait().is_ok_and(|ended| ended.is_some());
+            if self.process().as_mut().is_some_and(has_ended) {
+                *self.process() = Some(spawn(self.command()));
+            }
+        }
+    }
+
+    fn command(&self) -> Command {
         let mut command = own(&self.programs.join("postgres"), self.folder.path());
         command.arg("-D").arg(self.folder.path().join("data")).args(["-p", &self.port.to_string()]);
         command.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
-        *self.process() = Some(spawn(command));
-        let begun = Instant::now();
-        while !self.is_ready() {
-            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not start:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        command
     }
 
     fn is_ready(&self) -> bool {
