@@ -115,7 +115,7 @@ async fn an_append_whose_connection_is_cut_is_recorded_once() {
 /// Ends those connections that are at an append, in whatever they do; how many.
 async fn cut_now_and_then(url: String, over: Arc<AtomicBool>) -> i64 {
     let (mut cut, mut connection) = (0, PgConnection::connect(&url).await.unwrap());
-    while !over.load(Ordering::SeqCst) {
+    while cut < 20 && !over.load(Ordering::SeqCst) {
         let ended: i64 = sqlx::query_scalar(
             "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -125,7 +125,7 @@ async fn cut_now_and_then(url: String, over: Arc<AtomicBool>) -> i64 {
         .await
         .unwrap();
         cut += ended;
-        tokio::time::sleep(Duration::from_millis(15)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     cut
 }
