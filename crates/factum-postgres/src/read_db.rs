@@ -16,6 +16,9 @@ use crate::read_tx::PgTx;
 /// The most connections of [`PgDb::pool`], for queries and projections together, unless other options are given.
 pub const READ_CONNECTIONS: u32 = 16;
 
+/// How long is waited for a connection: while the server is away, that is how long each try takes.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a swap waits for the queries on the tables that it replaces, before it gives way to them and is tried again.
 pub const SWAP_WAIT: Duration = Duration::from_millis(200);
 
@@ -71,7 +74,12 @@ impl PgDb {
                 format!("its read models are in format {format}, and this program knows {FORMAT}: run the newer program");
             return Err(StoreError::new(StoreErrorKind::Unsupported, message));
         }
-        Ok(Self { pool: PgPoolOptions::new().max_connections(READ_CONNECTIONS).connect_lazy_with(options) })
+        Ok(Self {
+            pool: PgPoolOptions::new()
+                .max_connections(READ_CONNECTIONS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_lazy_with(options),
+        })
     }
 
     /// Connections for queries, on the plain names of tables: what they mean is live, and whole.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::balances::{AccountEvent, Balances, deposit, expected, rows};
 use crate::support::database;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A table `numbers`, with an index and a view of its own.
 struct Postgres;
