@@ -1,6 +1,7 @@
 //! The project's own commands.
 
 mod fuzz;
+mod postgres;
 mod provision;
 mod test;
 mod tidy;

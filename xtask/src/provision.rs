@@ -36,17 +36,21 @@ pub(crate) fn cpp_compiler() -> Result<(), String> {
 /// Where Debian has the programs of PostgreSQL.
 const POSTGRES: &str = "/usr/lib/postgresql";
 
-/// Installs PostgreSQL where there is none: the tests start servers of their own.
+/// Installs PostgreSQL, Patroni and etcd where they are missing: the tests start servers and clusters of their own.
 pub(crate) fn postgres() -> Result<(), String> {
     let is_there = || Path::new(POSTGRES).is_dir() || answers("initdb") || std::env::var_os("FACTUM_POSTGRES_BIN").is_some();
-    if is_there() {
-        return Ok(());
+    let all: [(&str, &dyn Fn() -> bool); 3] =
+        [("postgresql", &is_there), ("patroni", &|| answers("patroni")), ("etcd-server", &|| answers("etcd"))];
+    for (package, is_there) in all {
+        if is_there() {
+            continue;
+        }
+        println!("{package} is missing: installing it");
+        if !installs(package) || !is_there() {
+            return Err(format!("no {package}, and apt-get could not install it: install {package}"));
+        }
     }
-    println!("PostgreSQL is missing: installing it");
-    if installs("postgresql") && is_there() {
-        return Ok(());
-    }
-    Err("no PostgreSQL, and apt-get could not install it: install postgresql".to_owned())
+    Ok(())
 }
 
 /// Installs a package of Debian's; whether that worked. It starts no service.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::workspace::cargo;
-use crate::{fuzz, provision, tidy};
+use crate::{fuzz, postgres, provision, tidy};
 
 /// One thing that must hold.
 struct Step {
@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     Step { name: "lints", run: || run(members("clippy").args(["--all-targets", "--", "-D", "warnings"])) },
     Step { name: "postgres", run: || provision::postgres().map(passed) },
     Step { name: "tests", run: || run(&mut members("test")) },
+    Step { name: "versions", run: postgres::on_all_versions },
     Step { name: "examples", run: || run(members("build").args(["--bins", "--examples"])) },
     Step { name: "docs", run: || run(members("doc").args(["--lib", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")) },
     Step { name: "fuzz", run: fuzz::run_all },

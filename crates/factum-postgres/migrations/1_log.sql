@@ -5,8 +5,22 @@ CREATE TABLE factum.logs (
     name         text COLLATE "C" NOT NULL UNIQUE,
     -- The position of the last event, and when it was recorded, in microseconds since 1970.
     head         bigint NOT NULL DEFAULT 0,
-    recorded_at  bigint
+    recorded_at  bigint,
+    -- Which server recorded it: by its timeline, and when it was started.
+    server       text,
+    -- The read models that each append changes too, in order.
+    inline       text[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 20);
+
+-- The events after a position, up to the next epoch, were recorded by one server between two starts or promotions. So of two
+-- servers that have an epoch in common, what both have of it, and all before it, is the same: whatever else one of them has may
+-- be lost, as it is where it was never acknowledged.
+CREATE TABLE factum.epochs (
+    log    int NOT NULL,
+    after  bigint NOT NULL,
+    epoch  uuid NOT NULL,
+    PRIMARY KEY (log, after)
+);
 
 CREATE TABLE factum.streams (
     log             int NOT NULL,
@@ -78,6 +92,14 @@ CREATE TABLE factum.consumers (
     through   numeric(20) NOT NULL,
     PRIMARY KEY (log, consumer)
 ) WITH (fillfactor = 50);
+
+-- Read models that are changed in the transaction of each append, or are being filled to be so.
+CREATE TABLE factum.inline (
+    model       text COLLATE "C" PRIMARY KEY,
+    log         int NOT NULL,
+    -- Up to which position it is filled, while it is.
+    checkpoint  bigint NOT NULL
+);
 
 -- Events never change, and go only with their log or with a partition that is detached.
 CREATE FUNCTION factum.refuse() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -81,7 +81,8 @@ END $$;
 -- Records some appends of one log, each whole or not at all. None of them depends on what another of them records.
 --
 -- Appends are numbered from 1; those in p_empty have no events. Arrays that begin with e_ have an element for each event, in order; with x_ for each expectation,
--- -1 for a stream that exists and -2 for any; with c_ for each selector of a condition; with m_ for each mark of a consumer.
+-- -1 for a stream that exists and -2 for any; with c_ for each selector of a condition; with m_ for each mark of a consumer. Whoever
+-- calls says which read models it will change in the same transaction: they must be those that the log keeps inline.
 --
 -- Returns a row for each append: 0 recorded, at its first position, or at the head where it has no events; 1 recorded before,
 -- likewise; 2 an id is taken, by the event at; 3 the expectation of the number in detail does not hold, the stream is at version
@@ -95,7 +96,7 @@ CREATE FUNCTION factum.append(
     x_append int[], x_stream text[], x_version bigint[],
     c_append int[], c_after bigint[], c_types text[], c_tags text[], c_scope int[], c_text text[], c_uuid uuid[],
     c_from bigint[], c_to bigint[],
-    m_append int[], m_consumer text[], m_through text[]
+    m_append int[], m_consumer text[], m_through text[], p_inline text[]
 ) RETURNS TABLE (append int, outcome int, at bigint, detail text, versions bigint[], recorded_at bigint)
 LANGUAGE plpgsql
 -- Each look is by an index, whatever the statistics say: they are those of an empty table for a while.
@@ -109,6 +110,9 @@ DECLARE
     v_room bigint;
     v_events bigint;
     v_refused int[] := '{}';
+    v_recorder text;
+    v_inline text[];
+    v_server text := left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
     v_row record;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -118,10 +122,14 @@ BEGIN
     -- First of all, so that each statement below sees what was committed before this one's turn; and held to the commit, so that
     -- the order of positions is the order of commits.
     PERFORM pg_advisory_xact_lock(1717658484, p_log);
-    SELECT l.head, l.recorded_at, r.through - r.span / 2 INTO v_head, v_last, v_room
+    SELECT l.head, l.recorded_at, l.server, l.inline, r.through - r.span / 2 INTO v_head, v_last, v_recorder, v_inline, v_room
         FROM factum.logs l CROSS JOIN factum.room r WHERE l.log = p_log;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the log is dropped' USING ERRCODE = 'FA001';
+    END IF;
+    IF v_inline <> p_inline THEN
+        RAISE EXCEPTION 'the log keeps {%} inline, and this program keeps {%}',
+            array_to_string(v_inline, ', '), array_to_string(p_inline, ', ') USING ERRCODE = 'FA004';
     END IF;
     v_now := greatest(v_last, coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint));
 
@@ -263,7 +271,10 @@ BEGIN
                 WHERE e.tags IS NOT NULL
         )
         SELECT e.append, 0, min(e.position), NULL::text, array_agg(e.version ORDER BY e.ord), v_now FROM input e GROUP BY e.append;
-    UPDATE factum.logs l SET head = v_head + v_events, recorded_at = v_now WHERE l.log = p_log;
+    IF v_recorder IS DISTINCT FROM v_server THEN
+        INSERT INTO factum.epochs VALUES (p_log, v_head, gen_random_uuid());
+    END IF;
+    UPDATE factum.logs l SET head = v_head + v_events, recorded_at = v_now, server = v_server WHERE l.log = p_log;
     -- Once a batch: each takes a lock of the whole database when it commits.
     PERFORM pg_notify('factum_' || p_log, '');
 END $$;

@@ -20,6 +20,15 @@ const EVENTS: usize = 10_000;
 /// After this many bytes of data.
 const BYTES: usize = 16 << 20;
 
+/// What a call says beside its appends.
+pub(crate) struct Call {
+    pub(crate) log: i32,
+    /// The time, if it is not the database's.
+    pub(crate) now: Option<Timestamp>,
+    /// The read models that are changed in the same transaction.
+    pub(crate) inline: Vec<String>,
+}
+
 /// Appends that are called together.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -80,11 +89,11 @@ impl Batch {
     }
 
     /// Calls the function, in the connection's transaction if it is in one.
-    pub(crate) async fn call(&self, connection: &mut PgConnection, log: i32, now: Option<Timestamp>) -> sqlx::Result<Vec<PgRow>> {
-        self.statement(log, now).fetch_all(connection).await
+    pub(crate) async fn call(&self, connection: &mut PgConnection, call: &Call) -> sqlx::Result<Vec<PgRow>> {
+        self.statement(call).fetch_all(connection).await
     }
 
-    fn statement(&self, log: i32, now: Option<Timestamp>) -> Statement<'_, Postgres, PgArguments> {
+    fn statement(&self, call: &Call) -> Statement<'_, Postgres, PgArguments> {
         let events: Vec<_> = numbered(&self.appends, |append| append.events.iter());
         let expected: Vec<_> = numbered(&self.appends, |append| append.expected.iter());
         let conditions: Vec<_> = numbered(&self.appends, |append| {
@@ -96,7 +105,7 @@ impl Batch {
         let consumed: Vec<_> = numbered(&self.appends, |append| append.consumed.iter());
         let empty: Vec<i32> =
             (1..).zip(&self.appends).filter(|(_, append)| append.events.is_empty()).map(|(number, _)| number).collect();
-        let statement = sqlx::query(CALL).bind(log).bind(now.map(Timestamp::as_micros)).bind(empty);
+        let statement = sqlx::query(CALL).bind(call.log).bind(call.now.map(Timestamp::as_micros)).bind(empty);
         let statement = statement
             .bind(column(&events, |(append, _)| *append))
             .bind(column(&events, |(_, event)| event.id.uuid()))
@@ -133,6 +142,27 @@ impl Batch {
             .bind(column(&consumed, |(append, _)| *append))
             .bind(column(&consumed, |(_, consumed)| consumed.consumer.as_str()))
             .bind(column(&consumed, |(_, consumed)| consumed.through.to_string()))
+            .bind(call.inline.clone())
+    }
+
+    /// The events that the call has recorded now, in the order of their positions.
+    pub(crate) fn recorded(&self, rows: &[PgRow]) -> sqlx::Result<Vec<RecordedEvent>> {
+        let mut recorded = Vec::new();
+        for row in rows {
+            let (number, outcome): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
+            let append = usize::try_from(number - 1).ok().and_then(|index| self.appends.get(index)).ok_or_else(protocol)?;
+            if outcome != 0 || append.events.is_empty() {
+                continue;
+            }
+            let (at, versions): (i64, Vec<i64>) = (row.try_get(2)?, row.try_get(4)?);
+            let recorded_at = Timestamp::from_micros(row.try_get(5)?);
+            recorded.extend(append.events.iter().zip(at..).zip(versions).map(|((event, position), version)| {
+                let (position, version) = (Position::new(position.cast_unsigned()), Version::new(version.cast_unsigned()));
+                RecordedEvent::record(event.clone(), position, version, recorded_at)
+            }));
+        }
+        recorded.sort_unstable_by_key(|event| event.position);
+        Ok(recorded)
     }
 
     /// What became of each append, in their order.
@@ -187,7 +217,7 @@ impl Batch {
 /// The parameters are those of `factum.append`, in their order.
 const CALL: &str = "SELECT append, outcome, at, detail, versions, recorded_at FROM factum.append(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26,
-    $27, $28, $29, $30, $31, $32)";
+    $27, $28, $29, $30, $31, $32, $33)";
 
 fn protocol() -> sqlx::Error {
     sqlx::Error::Protocol("the database's answer fits no append".to_owned())

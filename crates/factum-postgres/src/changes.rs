@@ -4,21 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use factum::{Position, StoreError};
+use sqlx::Connection;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::failed;
 use crate::reader;
-use crate::servers::Servers;
+use crate::servers::{Connected, Servers};
+use crate::standby::Standby;
 
 /// How often the head is looked at while somebody waits for it: behind a transaction pooler, and on a standby, nobody is told.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How often a standby is looked at that has yet to replay what the primary has.
+const REPLAYED: Duration = Duration::from_millis(10);
+
 /// Keeps the head up to date for those who wait for it, until the store is closed.
 pub(crate) struct Changes {
     pub(crate) log: i32,
-    pub(crate) servers: Arc<Servers>,
+    pub(crate) primary: Arc<Servers>,
+    pub(crate) standby: Option<Standby>,
     pub(crate) head: Arc<Head>,
     pub(crate) closed: CancellationToken,
 }
@@ -71,22 +77,44 @@ impl Changes {
         if listener.is_none() {
             *listener = self.listen().await.ok();
         }
-        match reader::head(&self.servers, self.log).await {
-            Ok(head) => self.head.reached(head),
+        let mut wait = POLL;
+        match self.heads().await {
+            Ok((head, primary)) => {
+                self.head.reached(head);
+                if head < primary {
+                    wait = REPLAYED;
+                }
+            }
             Err(_unreachable) => *listener = None,
         }
         let told = async {
             match listener {
-                Some(listener) => drop(listener.try_recv().await),
+                Some(listener) => listener.try_recv().await,
                 None => std::future::pending().await,
             }
         };
-        let _ = tokio::time::timeout(POLL, told).await;
+        // Where its connection is lost, another one is made in the next round, to whichever server is the primary then.
+        if let Ok(Ok(None) | Err(_)) = tokio::time::timeout(wait, told).await {
+            *listener = None;
+            tokio::time::sleep(REPLAYED).await;
+        }
+    }
+
+    /// The head, as it can be read and is acknowledged; and that of the primary.
+    async fn heads(&self) -> Result<(Position, Position), StoreError> {
+        let primary = reader::head(&self.primary, self.log).await?;
+        match &self.standby {
+            None => Ok((primary, primary)),
+            Some(standby) => Ok((reader::head(standby.servers(), self.log).await?.min(primary), primary)),
+        }
     }
 
     async fn listen(&self) -> Result<PgListener, StoreError> {
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.servers.find().await?);
+        let Connected { connection, host, .. } = self.primary.connect().await?;
+        let _ = connection.close().await;
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.primary.options(host).clone());
         let mut listener = PgListener::connect_with(&pool).await.map_err(failed("listen"))?;
+        listener.eager_reconnect(false);
         listener.listen(&format!("factum_{}", self.log)).await.map_err(failed("listen"))?;
         Ok(listener)
     }

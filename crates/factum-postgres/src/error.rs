@@ -18,6 +18,7 @@ fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
     let (kind, advice) = match &code[..] {
         "FA001" => (NotFound, "the log is dropped: create it, and open it again"),
         "FA003" => (Invalid, "the transaction must be READ COMMITTED: begin it so"),
+        "FA004" => (Unsupported, "append with a program that keeps the same read models inline"),
         "25006" => (ReadOnly, "the server is a standby: connect to the primary"),
         "28000" | "28P01" => (Invalid, "the server lets this user not in: mend the user or the password in the URL"),
         "3D000" => (NotFound, "there is no such database: create it"),

@@ -19,11 +19,13 @@ mod logs;
 
 // An append enters.
 mod batch;
+mod inline;
 mod sequencer;
 
 // It is read.
 mod rows;
 mod reader;
+mod standby;
 mod changes;
 
 // The whole.

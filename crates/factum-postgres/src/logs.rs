@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use factum::{StoreError, StoreErrorKind};
+use factum::{ReadModelName, StoreError, StoreErrorKind};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use crate::error::failed;
 use crate::migrations;
+use crate::read_db::drop_tables;
 use crate::servers::{Role, Servers, hosts};
 
 /// The longest name of a log, in bytes.
@@ -33,7 +34,7 @@ impl Logs {
     /// # Errors
     /// [`StoreError`] where the database cannot be reached or changed, or its schema is newer.
     pub async fn migrate(&self) -> Result<i32, StoreError> {
-        migrations::migrate(&mut self.servers.connect().await?).await
+        migrations::migrate(&mut self.servers.connect().await?.connection).await
     }
 
     /// Their names, in order.
@@ -74,8 +75,30 @@ impl Logs {
         Ok(true)
     }
 
+    /// Has a log keep a read model [inline](crate::Options::inline) no more, and drops its tables: programs that still would are
+    /// refused, and those that do not are no longer. `false` where it is not kept.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn drop_inline(&self, name: &str, model: &ReadModelName) -> Result<bool, StoreError> {
+        let mut connection = self.connect().await?;
+        let Some(log) = find(&mut connection, name).await? else { return Ok(false) };
+        let mut tx = connection.begin().await.map_err(failed("begin to drop the read model"))?;
+        let turn = sqlx::query("SELECT pg_advisory_xact_lock(1717658484, $1)").bind(log);
+        turn.execute(&mut *tx).await.map_err(failed("wait for the log's turn"))?;
+        let delete = sqlx::query("DELETE FROM factum.inline WHERE log = $1 AND model = $2").bind(log).bind(model.to_string());
+        if delete.execute(&mut *tx).await.map_err(failed("drop the read model"))?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let update = sqlx::query("UPDATE factum.logs SET inline = array_remove(inline, $2) WHERE log = $1");
+        update.bind(log).bind(model.to_string()).execute(&mut *tx).await.map_err(failed("drop the read model"))?;
+        drop_tables(&mut tx, model).await?;
+        tx.commit().await.map_err(failed("drop the read model"))?;
+        Ok(true)
+    }
+
     async fn connect(&self) -> Result<PgConnection, StoreError> {
-        let mut connection = self.servers.connect().await?;
+        let mut connection = self.servers.connect().await?.connection;
         migrations::check(&mut connection).await?;
         Ok(connection)
     }
@@ -88,7 +111,7 @@ impl std::fmt::Debug for Logs {
 }
 
 /// Tables with rows of logs; that of the logs last.
-const TABLES: [&str; 6] = ["tags", "ids", "consumers", "streams", "events", "logs"];
+const TABLES: [&str; 8] = ["tags", "ids", "consumers", "streams", "events", "epochs", "inline", "logs"];
 
 /// The number of a log; `None` where there is none of that name.
 pub(crate) async fn find(connection: &mut PgConnection, name: &str) -> Result<Option<i32>, StoreError> {

@@ -4,14 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use factum::{Clock, StoreError, StoreErrorKind};
+use factum::{Clock, Projection, StoreError, StoreErrorKind};
 use sqlx::Connection;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::changes::{Changes, Head};
+use crate::inline::Inlines;
+use crate::read_db::PgDb;
 use crate::sequencer::{QUEUE, Sequencer};
 use crate::servers::{Role, Servers, hosts};
+use crate::standby::Standby;
 use crate::store::{Opened, PostgresStore};
 use crate::{logs, migrations};
 
@@ -27,6 +30,7 @@ pub struct Options {
     patience: Duration,
     migrate: bool,
     standbys: bool,
+    inline: Result<Inlines, StoreError>,
 }
 
 impl Default for Options {
@@ -38,6 +42,7 @@ impl Default for Options {
             patience: Duration::from_secs(30),
             migrate: true,
             standbys: false,
+            inline: Ok(Inlines::default()),
         }
     }
 }
@@ -78,11 +83,26 @@ impl Options {
         self
     }
 
-    /// Reads from standbys, where there are some, and appends nothing. What it reads may be a moment old, which a subscription
-    /// does not mind, and a decision does.
+    /// Reads events from a standby, where there is one, and appends nothing. What it reads may be a moment old, which a
+    /// subscription does not mind, and a decision does. It is never more than the primary shows: a standby may have what was not
+    /// acknowledged yet, and is lost where another takes over. So what is new is read while there is a primary.
     #[must_use]
     pub fn standbys(mut self, standbys: bool) -> Self {
         self.standbys = standbys;
+        self
+    }
+
+    /// Keeps a read model that never lags: each append changes it in its own transaction, and is refused, and records nothing,
+    /// where the projection cannot apply one of its events. Its tables are in the database of the log, as those of
+    /// [`PgDb`](crate::PgDb) are, and filled with what was recorded before while the store is opened.
+    ///
+    /// It costs the appends of the whole log what it takes to apply their events, one after another. From the first time on, each
+    /// program that appends to the log has to keep the same read models: another one is refused. With a new
+    /// [`VERSION`](Projection::VERSION) it is filled beside the old one, and takes its place, from where programs with the old
+    /// one are refused.
+    #[must_use]
+    pub fn inline<P: Projection<Db = PgDb>>(mut self, projection: P) -> Self {
+        self.inline = self.inline.and_then(|inline| inline.and(projection));
         self
     }
 
@@ -92,13 +112,11 @@ impl Options {
     /// # Errors
     /// [`StoreError`] where no server can be reached, or its schema is newer than this program.
     pub async fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let inline = self.inline.clone()?;
         let hosts = hosts(url)?;
         let primary = Arc::new(Servers::new(hosts.clone(), Role::Primary, self.connections, self.patience));
-        let servers = match self.standbys {
-            false => primary.clone(),
-            true => Arc::new(Servers::new(hosts, Role::Standby, self.connections, self.patience)),
-        };
-        let mut connection = servers.connect().await?;
+        let standby = self.standbys.then(|| Standby::new(Servers::new(hosts, Role::Standby, self.connections, self.patience)));
+        let mut connection = primary.connect().await?.connection;
         if self.migrate && !self.standbys {
             migrations::migrate(&mut connection).await?;
             logs::create(&mut connection, &self.log).await?;
@@ -108,12 +126,16 @@ impl Options {
         let no_log = || StoreError::new(StoreErrorKind::NotFound, format!("there is no log {}: create it", self.log));
         let log = logs::find(&mut connection, &self.log).await?.ok_or_else(no_log)?;
         let _ = connection.close().await;
-        Ok(self.start(log, servers))
+        if !self.standbys && !inline.is_empty() {
+            inline.fill(&PgDb::open(url).await?, &primary, log).await?;
+        }
+        Ok(self.start(log, primary, standby, inline))
     }
 
-    fn start(self, log: i32, servers: Arc<Servers>) -> PostgresStore {
+    fn start(self, log: i32, primary: Arc<Servers>, standby: Option<Standby>, inline: Inlines) -> PostgresStore {
         let (head, closed) = (Arc::new(Head::new()), CancellationToken::new());
-        let changes = Changes { log, servers: servers.clone(), head: head.clone(), closed: closed.clone() };
+        let changes =
+            Changes { log, primary: primary.clone(), standby: standby.clone(), head: head.clone(), closed: closed.clone() };
         tokio::spawn(changes.run());
         let (queue, sequencer) = if self.standbys {
             (None, None)
@@ -121,8 +143,9 @@ impl Options {
             let (queue, waiting) = mpsc::channel(QUEUE);
             let sequencer = Sequencer {
                 log,
-                servers: servers.clone(),
+                servers: primary.clone(),
                 clock: self.clock.clone(),
+                inline,
                 queue: waiting,
                 head: head.clone(),
                 closed: closed.clone(),
@@ -133,7 +156,8 @@ impl Options {
         };
         let closes = closed.clone().drop_guard();
         let sequencer = std::sync::Mutex::new(sequencer);
-        let opened = Opened { log, name: self.log, servers, clock: self.clock, head, queue, sequencer, closed, _closes: closes };
+        let (name, clock) = (self.log, self.clock);
+        let opened = Opened { log, name, primary, standby, clock, head, queue, sequencer, closed, _closes: closes };
         PostgresStore(Arc::new(opened))
     }
 }

@@ -2,22 +2,26 @@
 
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use factum::{ReadDb, ReadModelName, Record, StoreError, StoreErrorKind, Timestamp};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use crate::error::failed;
+use crate::error::{failed, is_lost};
 use crate::names::{quoted, schema};
-use crate::read_tx::PgTx;
+use crate::read_tx::{Link, PgTx};
+use crate::servers::{CHECK, Connected, Role, Servers, hosts};
 
 /// The most connections of [`PgDb::pool`], for queries and projections together, unless other options are given.
 pub const READ_CONNECTIONS: u32 = 16;
 
 /// How long is waited for a connection: while the server is away, that is how long each try takes.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to answer before another one is used.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a swap waits for the queries on the tables that it replaces, before it gives way to them and is tried again.
 pub const SWAP_WAIT: Duration = Duration::from_millis(200);
@@ -29,6 +33,16 @@ pub const SWAP_WAIT: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct PgDb {
     pool: PgPool,
+    servers: Arc<Servers>,
+    primary: Arc<Mutex<Primary>>,
+}
+
+/// The server that the connections of the pool are to lead to, by its place among the hosts.
+struct Primary {
+    host: usize,
+    /// When it became the one: connections from before it are not used.
+    since: Instant,
+    checked: Instant,
 }
 
 /// What the runtime keeps, and whose the plain names are. The lock is of Factum's class, for one program at a time.
@@ -47,13 +61,13 @@ const TABLES: &str = r#"
 const FORMAT: u32 = 1;
 
 impl PgDb {
-    /// Opens the database at a URL such as `postgres://user@host:5432/database`.
+    /// Opens the database at a URL such as `postgres://user@host:5432/database`. There may be several hosts, divided by commas:
+    /// a primary with its standbys. Where another takes over, the connections follow it.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be reached, or its read models are of a newer Factum.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let invalid = |error| StoreError::new(StoreErrorKind::Invalid, "it is no URL of PostgreSQL").caused_by(error);
-        Self::with_options(PgConnectOptions::from_str(url).map_err(invalid)?).await
+        Self::with_hosts(hosts(url)?).await
     }
 
     /// Opens a database by sqlx's options.
@@ -61,9 +75,15 @@ impl PgDb {
     /// # Errors
     /// As [`PgDb::open`].
     pub async fn with_options(options: PgConnectOptions) -> Result<Self, StoreError> {
+        Self::with_hosts(vec![options]).await
+    }
+
+    async fn with_hosts(hosts: Vec<PgConnectOptions>) -> Result<Self, StoreError> {
         // That something exists already is what is usual.
-        let options = options.options([("client_min_messages", "warning")]);
-        let mut connection = options.connect().await.map_err(failed("connect"))?;
+        let quiet = |host: PgConnectOptions| host.options([("client_min_messages", "warning")]);
+        let hosts = hosts.into_iter().map(quiet).collect();
+        let servers = Arc::new(Servers::new(hosts, Role::Primary, READ_CONNECTIONS, ACQUIRE_TIMEOUT));
+        let Connected { mut connection, host, .. } = servers.connect().await?;
         connection.execute(TABLES).await.map_err(failed("make the tables of the runtime"))?;
         let format: String = sqlx::query_scalar("SELECT value FROM factum_read.records WHERE key = 'factum/format'")
             .fetch_one(&mut connection)
@@ -74,12 +94,10 @@ impl PgDb {
                 format!("its read models are in format {format}, and this program knows {FORMAT}: run the newer program");
             return Err(StoreError::new(StoreErrorKind::Unsupported, message));
         }
-        Ok(Self {
-            pool: PgPoolOptions::new()
-                .max_connections(READ_CONNECTIONS)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .connect_lazy_with(options),
-        })
+        let now = Instant::now();
+        let primary = Arc::new(Mutex::new(Primary { host, since: now, checked: now }));
+        let pool = pool_of(primary.clone()).connect_lazy_with(servers.options(host).clone());
+        Ok(Self { pool, servers, primary })
     }
 
     /// Connections for queries, on the plain names of tables: what they mean is live, and whole.
@@ -89,16 +107,69 @@ impl PgDb {
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
+
+    /// Waits for what the primary is to do, for as long as that may take. Where it is lost, it is looked where the primary is now.
+    async fn bounded<T>(&self, call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        let host = self.primary().host;
+        let done = self.servers.bounded(host, call).await;
+        if done.as_ref().is_err_and(|error| is_lost(error) || matches!(error, sqlx::Error::PoolTimedOut)) {
+            self.follow().await;
+        }
+        done
+    }
+
+    /// Has new connections lead to where the primary is now, and no old one used that leads elsewhere.
+    async fn follow(&self) {
+        let Ok(Connected { connection, host, .. }) = self.servers.connect().await else { return };
+        let _ = connection.close().await;
+        let mut primary = self.primary();
+        if primary.host != host {
+            (primary.host, primary.since) = (host, Instant::now());
+            self.pool.set_connect_options(self.servers.options(host).clone());
+        }
+    }
+
+    /// Now and then, looks whether another server is the primary, which nobody waits for: one that was cut off from the others
+    /// may not know.
+    fn follow_now_and_then(&self) {
+        let mut primary = self.primary();
+        if self.servers.is_one_of_several() && CHECK < primary.checked.elapsed() {
+            primary.checked = Instant::now();
+            let this = self.clone();
+            tokio::spawn(async move { this.follow().await });
+        }
+    }
+
+    fn primary(&self) -> MutexGuard<'_, Primary> {
+        self.primary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connections of which none is used that answers no more, or is from before another server became the primary.
+fn pool_of(primary: Arc<Mutex<Primary>>) -> PgPoolOptions {
+    let pool = PgPoolOptions::new().max_connections(READ_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    pool.test_before_acquire(false).before_acquire(move |connection, meta| {
+        let since = primary.lock().unwrap_or_else(PoisonError::into_inner).since;
+        Box::pin(async move {
+            if since.elapsed() < meta.age {
+                return Err(sqlx::Error::Protocol("another server is the primary now".to_owned()));
+            }
+            let late = |_| sqlx::Error::Protocol("the connection does not answer".to_owned());
+            tokio::time::timeout(PING_TIMEOUT, connection.ping()).await.map_err(late)?.map(|()| true)
+        })
+    })
 }
 
 impl ReadDb for PgDb {
     type Tx = PgTx;
 
     async fn begin(&self, model: &ReadModelName) -> Result<PgTx, StoreError> {
-        // In one round trip, though the schema is there but for the first time.
-        let begin = AssertSqlSafe(format!("BEGIN; CREATE SCHEMA IF NOT EXISTS {}", schema(model)));
-        let transaction = self.pool.begin_with(begin).await.map_err(failed("begin a transaction"))?;
-        Ok(PgTx { model: model.clone(), transaction, publishes: false })
+        // In one round trip, though the schema is there but for the first time. It is part of the transaction; after it, so that no
+        // transaction is open where it fails.
+        let begin = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {}; BEGIN", schema(model)));
+        self.follow_now_and_then();
+        let transaction = self.bounded(self.pool.begin_with(begin)).await.map_err(failed("begin a transaction"))?;
+        Ok(PgTx { model: model.clone(), link: Link::Own(transaction), publishes: false })
     }
 
     async fn commit(&self, mut tx: PgTx) -> Result<(), StoreError> {
@@ -106,16 +177,19 @@ impl ReadDb for PgDb {
             // Not before: whoever queries the views waits from here on.
             swap_views(&mut tx).await?;
         }
-        let lost = |error: sqlx::Error| match crate::error::is_lost(&error) {
+        let lost = |error: sqlx::Error| match is_lost(&error) {
             true => StoreError::new(StoreErrorKind::UnknownOutcome, "the connection was lost in a commit").caused_by(error),
             false => failed("commit")(error),
         };
-        tx.transaction.commit().await.map_err(lost)
+        match tx.link {
+            Link::Own(transaction) => self.bounded(transaction.commit()).await.map_err(lost),
+            Link::Append(_) => Err(StoreError::new(StoreErrorKind::Invalid, "it is committed with the append that it is of")),
+        }
     }
 
     async fn record(&self, tx: &mut PgTx, key: &str) -> Result<Option<String>, StoreError> {
         let value = sqlx::query_scalar("SELECT value FROM factum_read.records WHERE key = $1").bind(key.to_owned());
-        let value: Option<String> = value.fetch_optional(tx.connection()).await.map_err(failed("read a record"))?;
+        let value: Option<String> = self.bounded(value.fetch_optional(tx.connection())).await.map_err(failed("read a record"))?;
         Ok(value.map(unescaped))
     }
 
@@ -133,7 +207,7 @@ impl ReadDb for PgDb {
                 .bind(old)
                 .bind(new),
         };
-        let done = statement.execute(tx.connection()).await.map_err(failed("write a record"))?;
+        let done = self.bounded(statement.execute(tx.connection())).await.map_err(failed("write a record"))?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -146,46 +220,27 @@ impl ReadDb for PgDb {
         .bind(format!("{prefix}\u{10ffff}"))
         .bind(after.to_owned())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows: Vec<(String, String)> = rows.fetch_all(&self.pool).await.map_err(failed("read records"))?;
+        let rows: Vec<(String, String)> = self.bounded(rows.fetch_all(&self.pool)).await.map_err(failed("read records"))?;
         Ok(rows.into_iter().map(|(key, value)| Record { key, value: unescaped(value) }).collect())
     }
 
     async fn publish(&self, tx: &mut PgTx) -> Result<(), StoreError> {
-        let projection = tx.model.projection().to_owned();
-        for table in own_tables(tx).await? {
-            let taken: Option<String> = sqlx::query_scalar(
-                "SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END FROM pg_class c
-                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = $1 AND NOT EXISTS (
-                     SELECT FROM factum_read.views v WHERE v.schema = current_schema() AND v.name = $1 AND v.projection = $2
-                 )",
-            )
-            .bind(table.clone())
-            .bind(projection.clone())
-            .fetch_optional(tx.connection())
-            .await
-            .map_err(failed("look for a name"))?;
-            if let Some(kind) = taken {
-                let message = format!(
-                    "the {kind} {table} is not the projection {projection}'s, and so cannot mean its table: name one of them anew"
-                );
-                return Err(StoreError::new(StoreErrorKind::Invalid, message));
-            }
-        }
+        check_names(tx).await?;
         tx.publishes = true;
         Ok(())
     }
 
     async fn drop_tables(&self, tx: &mut PgTx) -> Result<(), StoreError> {
-        let model = tx.model.to_string();
-        drop_views(tx, "model", model).await?;
-        let drop = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(&tx.model)));
-        tx.connection().execute(drop).await.map_err(failed("drop tables"))?;
-        Ok(())
+        let model = tx.model.clone();
+        drop_tables(tx.connection(), &model).await
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
         let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-        sqlx::query_scalar(now).fetch_one(&self.pool).await.map(Timestamp::from_micros).map_err(failed("read the clock"))
+        self.bounded(sqlx::query_scalar(now).fetch_one(&self.pool))
+            .await
+            .map(Timestamp::from_micros)
+            .map_err(failed("read the clock"))
     }
 
     fn is_transient(error: &(dyn Error + 'static)) -> bool {
@@ -225,13 +280,38 @@ fn unescaped(text: String) -> String {
     unescaped
 }
 
+/// Refuses to publish tables whose plain names are something else's.
+pub(crate) async fn check_names(tx: &mut PgTx) -> Result<(), StoreError> {
+    let projection = tx.model.projection().to_owned();
+    for table in own_tables(tx).await? {
+        let taken: Option<String> = sqlx::query_scalar(
+            "SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END FROM pg_class c
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = $1 AND NOT EXISTS (
+                 SELECT FROM factum_read.views v WHERE v.schema = current_schema() AND v.name = $1 AND v.projection = $2
+             )",
+        )
+        .bind(table.clone())
+        .bind(projection.clone())
+        .fetch_optional(tx.connection())
+        .await
+        .map_err(failed("look for a name"))?;
+        if let Some(kind) = taken {
+            let message = format!(
+                "the {kind} {table} is not the projection {projection}'s, and so cannot mean its table: name one of them anew"
+            );
+            return Err(StoreError::new(StoreErrorKind::Invalid, message));
+        }
+    }
+    Ok(())
+}
+
 /// Has the plain names mean the tables of the transaction's read model. It waits for queries on them for a moment alone, since
 /// whoever queries them next waits behind it.
-async fn swap_views(tx: &mut PgTx) -> Result<(), StoreError> {
+pub(crate) async fn swap_views(tx: &mut PgTx) -> Result<(), StoreError> {
     let (model, projection) = (tx.model.to_string(), tx.model.projection().to_owned());
     let bound = sqlx::query("SELECT set_config('lock_timeout', $1, true)").bind(SWAP_WAIT.as_millis().to_string());
     bound.execute(tx.connection()).await.map_err(failed("bound the swap"))?;
-    drop_views(tx, "projection", projection.clone()).await?;
+    drop_views(tx.connection(), "projection", projection.clone()).await?;
     for table in own_tables(tx).await? {
         let view = format!("CREATE VIEW {0} AS SELECT * FROM {1}.{0}", quoted(&table), schema(&tx.model));
         tx.connection().execute(AssertSqlSafe(view)).await.map_err(failed("publish a table"))?;
@@ -259,14 +339,22 @@ async fn own_tables(tx: &mut PgTx) -> Result<Vec<String>, StoreError> {
     .map_err(failed("list the tables of a read model"))
 }
 
+/// Drops the tables of a read model, and the views that mean them.
+pub(crate) async fn drop_tables(connection: &mut PgConnection, model: &ReadModelName) -> Result<(), StoreError> {
+    drop_views(connection, "model", model.to_string()).await?;
+    let drop = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(model)));
+    connection.execute(drop).await.map_err(failed("drop tables"))?;
+    Ok(())
+}
+
 /// Drops the views that were published for a read model, or for all of a projection.
-async fn drop_views(tx: &mut PgTx, column: &'static str, value: String) -> Result<(), StoreError> {
+async fn drop_views(connection: &mut PgConnection, column: &'static str, value: String) -> Result<(), StoreError> {
     let delete = AssertSqlSafe(format!("DELETE FROM factum_read.views WHERE {column} = $1 RETURNING schema, name"));
     let views: Vec<(String, String)> =
-        sqlx::query_as(delete).bind(value).fetch_all(tx.connection()).await.map_err(failed("forget views"))?;
+        sqlx::query_as(delete).bind(value).fetch_all(&mut *connection).await.map_err(failed("forget views"))?;
     for (schema, view) in views {
         let drop = AssertSqlSafe(format!("DROP VIEW IF EXISTS {}.{}", quoted(&schema), quoted(&view)));
-        tx.connection().execute(drop).await.map_err(failed("drop a view"))?;
+        connection.execute(drop).await.map_err(failed("drop a view"))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::names::resolve;
 /// A transaction on the tables of one read model.
 pub struct PgTx {
     pub(crate) model: ReadModelName,
-    pub(crate) transaction: Transaction<'static, Postgres>,
+    pub(crate) link: Link,
     /// Whether the plain names are to mean its tables, from the commit on.
     pub(crate) publishes: bool,
 }
@@ -30,8 +30,19 @@ impl PgTx {
 
     /// What statements are executed on. The transaction is the database's: neither commit it nor roll it back by hand.
     pub fn connection(&mut self) -> &mut PgConnection {
-        &mut self.transaction
+        match &mut self.link {
+            Link::Own(transaction) => transaction,
+            Link::Append(connection) => connection,
+        }
     }
+}
+
+/// What it is executed on.
+pub(crate) enum Link {
+    /// A transaction of its own.
+    Own(Transaction<'static, Postgres>),
+    /// A connection that is in the transaction of an append.
+    Append(PgConnection),
 }
 
 impl std::fmt::Debug for PgTx {

@@ -1,5 +1,6 @@
 //! Reading: a query becomes one statement, which finds its events by their positions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use factum::{
@@ -9,13 +10,14 @@ use factum::{
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres, Row, Type};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::error::{failed, is_lost};
 use crate::rows::{COLUMNS, bigint, correlation_key, event};
 use crate::servers::Servers;
 
-/// Reads one page.
-pub(crate) async fn read(servers: &Servers, log: i32, read: &Read) -> Result<Page, StoreError> {
+/// Reads one page, and which epoch the head is of.
+pub(crate) async fn read(servers: &Arc<Servers>, log: i32, read: &Read) -> Result<(Page, Option<Uuid>), StoreError> {
     let rows = |pool: PgPool| {
         let mut statement = Statement::new(log, read.range);
         let sql = statement.page(&read.query, read.direction, read.page_limit());
@@ -25,19 +27,21 @@ pub(crate) async fn read(servers: &Servers, log: i32, read: &Read) -> Result<Pag
 }
 
 /// Reads, and does so again where the server fails or is not what it was: to read is harmless.
-async fn tried<T, F>(servers: &Servers, what: &str, read: impl Fn(PgPool) -> F) -> Result<T, StoreError>
+pub(crate) async fn tried<T, F>(servers: &Arc<Servers>, what: &str, read: impl Fn(PgPool) -> F) -> Result<T, StoreError>
 where
     F: Future<Output = sqlx::Result<T>>,
 {
     let deadline = Instant::now() + servers.patience;
     loop {
         let error = match servers.pool().await {
-            Ok(pool) => match read(pool).await {
+            Ok((host, pool)) => match servers.bounded(host, read(pool)).await {
                 Ok(read) => return Ok(read),
                 Err(error) if is_lost(&error) => {
-                    servers.lost();
+                    servers.lost(host);
                     failed(what)(error)
                 }
+                // So it is where a server does nothing, until another one has taken over.
+                Err(error @ sqlx::Error::PoolTimedOut) => failed(what)(error),
                 Err(error) => return Err(failed(what)(error)),
             },
             Err(error) if error.kind() == StoreErrorKind::Unavailable => error,
@@ -51,10 +55,10 @@ where
 }
 
 /// How long a reader waits before it tries again.
-const AGAIN: Duration = Duration::from_millis(100);
+pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 
 /// The position of the last event.
-pub(crate) async fn head(servers: &Servers, log: i32) -> Result<Position, StoreError> {
+pub(crate) async fn head(servers: &Arc<Servers>, log: i32) -> Result<Position, StoreError> {
     let head = |pool: PgPool| async move {
         sqlx::query_scalar::<_, i64>("SELECT head FROM factum.logs WHERE log = $1").bind(log).fetch_optional(&pool).await
     };
@@ -63,7 +67,7 @@ pub(crate) async fn head(servers: &Servers, log: i32) -> Result<Position, StoreE
 }
 
 /// How far a consumer got.
-pub(crate) async fn consumed(servers: &Servers, log: i32, consumer: &ConsumerName) -> Result<Position, StoreError> {
+pub(crate) async fn consumed(servers: &Arc<Servers>, log: i32, consumer: &ConsumerName) -> Result<Position, StoreError> {
     let mark = |pool: PgPool| {
         let select = "SELECT through::text FROM factum.consumers WHERE log = $1 AND consumer = $2";
         let select = sqlx::query_scalar::<_, String>(select).bind(log).bind(consumer.as_str().to_owned());
@@ -76,7 +80,7 @@ pub(crate) async fn consumed(servers: &Servers, log: i32, consumer: &ConsumerNam
 }
 
 /// All marks, in the order of their consumers' names.
-pub(crate) async fn consumers(servers: &Servers, log: i32) -> Result<Vec<(ConsumerName, Position)>, StoreError> {
+pub(crate) async fn consumers(servers: &Arc<Servers>, log: i32) -> Result<Vec<(ConsumerName, Position)>, StoreError> {
     let marks = |pool: PgPool| async move {
         let select = "SELECT consumer, through::text FROM factum.consumers WHERE log = $1 ORDER BY consumer";
         sqlx::query_as::<_, (String, String)>(select).bind(log).fetch_all(&pool).await
@@ -90,7 +94,7 @@ pub(crate) async fn consumers(servers: &Servers, log: i32) -> Result<Vec<(Consum
 }
 
 /// Reads one page of streams.
-pub(crate) async fn streams(servers: &Servers, log: i32, read: &ReadStreams) -> Result<StreamsPage, StoreError> {
+pub(crate) async fn streams(servers: &Arc<Servers>, log: i32, read: &ReadStreams) -> Result<StreamsPage, StoreError> {
     let limit = read.limit.clamp(1, limits::PAGE_EVENTS_MAX);
     let rows = |pool: PgPool| {
         let select = sqlx::query(
@@ -124,17 +128,16 @@ fn summary(row: &PgRow) -> Result<StreamSummary, StoreError> {
     read().map_err(failed("read a stream's row"))
 }
 
-fn page(rows: &[PgRow], read: &Read) -> Result<Page, StoreError> {
-    let head: i64 = match rows.first() {
-        Some(row) => row.try_get(0).map_err(failed("read the head"))?,
-        None => return Err(crate::logs::dropped()),
-    };
+fn page(rows: &[PgRow], read: &Read) -> Result<(Page, Option<Uuid>), StoreError> {
+    let first = rows.first().ok_or_else(crate::logs::dropped)?;
+    let head: i64 = first.try_get(0).map_err(failed("read the head"))?;
+    let epoch = first.try_get(1).map_err(failed("read the epoch"))?;
     let head = Position::new(head.cast_unsigned());
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         // Where nothing is selected, there is the head alone.
-        if row.try_get::<Option<i64>, _>(1).map_err(failed("read an event"))?.is_some() {
-            events.push(event(row, 1)?);
+        if row.try_get::<Option<i64>, _>(2).map_err(failed("read an event"))?.is_some() {
+            events.push(event(row, 2)?);
         }
     }
     let bytes: usize = events.iter().map(|event| event.payload.data.len() + event.metadata.text_bytes()).sum();
@@ -144,7 +147,7 @@ fn page(rows: &[PgRow], read: &Read) -> Result<Page, StoreError> {
         Direction::Backward => Range { after: read.range.after, through: last.position.previous() },
     });
     let rest = rest.filter(|rest| !Range { through: rest.through.min(head), ..*rest }.is_empty());
-    Ok(Page { events, rest, head })
+    Ok((Page { events, rest, head }, epoch))
 }
 
 /// A statement that is being written, with its arguments: the log, and the range.
@@ -184,7 +187,8 @@ impl Statement {
         let bytes = limits::PAGE_BYTES;
         // A page is full with the event that makes it so: what counts is what stands before each.
         format!(
-            "SELECT l.head, e.* FROM factum.logs l LEFT JOIN (
+            "SELECT l.head, (SELECT h.epoch FROM factum.epochs h WHERE h.log = $1 ORDER BY h.after DESC LIMIT 1), e.*
+             FROM factum.logs l LEFT JOIN (
                 SELECT *, sum(bytes) OVER (ORDER BY position{order} ROWS UNBOUNDED PRECEDING) - bytes AS before FROM (
                     SELECT {COLUMNS}, e.bytes FROM {from} ORDER BY e.position{order} LIMIT {limit}
                 ) e

@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Call};
 use crate::changes::Head;
 use crate::error::{failed, is_lost};
+use crate::inline::Inlines;
 use crate::servers::Servers;
 
 /// An append, and who waits for what becomes of it.
@@ -25,9 +26,6 @@ pub(crate) struct Waiting {
 /// How many appends wait at most; more of them wait for their place.
 pub(crate) const QUEUE: usize = 1_024;
 
-/// How long a call may take before its server counts as lost. It may be recorded all the same: it is called again, elsewhere.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long it is waited between two tries; twice as long each time, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -37,11 +35,13 @@ pub(crate) struct Sequencer {
     pub(crate) log: i32,
     pub(crate) servers: Arc<Servers>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) inline: Inlines,
     pub(crate) queue: mpsc::Receiver<Waiting>,
     /// The head, as others wait for it.
     pub(crate) head: Arc<Head>,
     pub(crate) closed: CancellationToken,
-    pub(crate) connection: Option<PgConnection>,
+    /// To the server with this place among the hosts.
+    pub(crate) connection: Option<(usize, PgConnection)>,
     /// What did not fit into the last batch.
     pub(crate) deferred: VecDeque<Waiting>,
 }
@@ -58,7 +58,7 @@ impl Sequencer {
                 let _ = reply.send(outcome);
             }
         }
-        if let Some(connection) = self.connection {
+        if let Some((_, connection)) = self.connection {
             let _ = connection.close().await;
         }
     }
@@ -135,28 +135,50 @@ impl Sequencer {
 
     async fn try_call(&mut self, batch: &Batch, may_be_recorded: &mut bool) -> Result<Vec<PgRow>, StoreError> {
         let now = self.clock.as_ref().map(|clock| clock.now());
-        let mut connection = match self.connection.take() {
+        let call = Call { log: self.log, now, inline: self.inline.names() };
+        let (host, mut connection) = match self.connection.take() {
             Some(connection) => connection,
-            None => self.servers.connect().await?,
+            None => self.servers.connect().await.map(|connected| (connected.host, connected.connection))?,
         };
-        match tokio::time::timeout(CALL_TIMEOUT, batch.call(&mut connection, self.log, now)).await {
-            Ok(Ok(rows)) => {
-                self.connection = Some(connection);
-                Ok(rows)
+        if !self.inline.is_empty() {
+            return self.try_inline(batch, &call, (host, connection), may_be_recorded).await;
+        }
+        let called = self.servers.bounded(host, batch.call(&mut connection, &call)).await;
+        if called.as_ref().is_err_and(is_lost) {
+            // It may be recorded all the same: it is called again, elsewhere.
+            *may_be_recorded = true;
+            self.servers.lost(host);
+        } else {
+            self.connection = Some((host, connection));
+        }
+        called.map_err(failed("record it"))
+    }
+}
+
+impl Sequencer {
+    /// As [`try_call`](Self::try_call), with what the read models make of it in the same transaction.
+    async fn try_inline(
+        &mut self,
+        batch: &Batch,
+        call: &Call,
+        (host, connection): (usize, PgConnection),
+        may_be_recorded: &mut bool,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let inline = self.inline.clone();
+        let recorded = async { Ok(inline.record(batch, call, connection).await) };
+        match self.servers.bounded(host, recorded).await {
+            Ok((connection, rows)) => {
+                self.connection = connection.map(|connection| (host, connection));
+                if self.connection.is_none() {
+                    *may_be_recorded = true;
+                    self.servers.lost(host);
+                }
+                rows
             }
-            Ok(Err(error)) if is_lost(&error) => {
+            Err(late) => {
                 *may_be_recorded = true;
-                self.servers.lost();
-                Err(failed("record it")(error))
-            }
-            Ok(Err(error)) => {
-                self.connection = Some(connection);
-                Err(failed("record it")(error))
-            }
-            Err(_late) => {
-                *may_be_recorded = true;
-                self.servers.lost();
-                Err(StoreError::new(StoreErrorKind::Unavailable, "the server does not answer"))
+                self.servers.lost(host);
+                Err(failed("record it")(late))
             }
         }
     }

@@ -1,20 +1,33 @@
 //! The servers of a database: one, or a primary with its standbys, of which another may be the primary at any time.
 
+use std::io;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use factum::{StoreError, StoreErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::error::failed;
 
-/// How long one server has to answer before the next is asked.
+/// How long a server has to answer before it counts as not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the others have to answer once one of them is found that would do: one that is newer may be among them.
+const OTHERS_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How long a statement waits for a connection of the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a statement of the store's own may take before its server counts as lost.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often it is asked, while there are several servers, whether another of them is the primary now: one that was cut off from
+/// the others may not know that it no longer is.
+pub(crate) const CHECK: Duration = Duration::from_secs(2);
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +38,20 @@ pub(crate) enum Role {
     Standby,
 }
 
+/// What a server is at the moment. Of two primaries the one with the higher timeline is the newer; of two standbys the one that
+/// has replayed more is less behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    Standby { replayed: i64 },
+    Primary { timeline: i64 },
+}
+
+impl Standing {
+    fn is_of(self, role: Role) -> bool {
+        matches!((self, role), (Self::Primary { .. }, Role::Primary) | (Self::Standby { .. }, Role::Standby))
+    }
+}
+
 /// The servers of a database, and the connections that read from one of them.
 pub(crate) struct Servers {
     hosts: Vec<PgConnectOptions>,
@@ -32,21 +59,35 @@ pub(crate) struct Servers {
     connections: u32,
     /// How long it is tried to read, and to append.
     pub(crate) patience: Duration,
-    /// Those in use, and of which host.
-    pool: Mutex<Option<PgPool>>,
+    current: Mutex<Current>,
+}
+
+/// The server in use, by its place among the hosts.
+struct Current {
+    pool: Option<(usize, PgPool)>,
+    checked: Instant,
+}
+
+/// A connection to a server, by its place among the hosts.
+pub(crate) struct Connected {
+    pub(crate) connection: PgConnection,
+    pub(crate) host: usize,
+    standing: Standing,
 }
 
 impl Servers {
     pub(crate) fn new(hosts: Vec<PgConnectOptions>, role: Role, connections: u32, patience: Duration) -> Self {
-        Self { hosts, role, connections, patience, pool: Mutex::new(None) }
+        let current = Mutex::new(Current { pool: None, checked: Instant::now() });
+        Self { hosts, role, connections, patience, current }
     }
 
-    /// Connections to a server of the role.
-    pub(crate) async fn pool(&self) -> Result<PgPool, StoreError> {
-        if let Some(pool) = self.current().clone() {
-            return Ok(pool);
+    /// Connections to a server of the role, and its place among the hosts.
+    pub(crate) async fn pool(self: &Arc<Self>) -> Result<(usize, PgPool), StoreError> {
+        if let Some(current) = self.in_use() {
+            return Ok(current);
         }
-        let host = self.find().await?;
+        let Connected { host, connection, .. } = self.connect().await?;
+        let _ = connection.close().await;
         let is_standby = self.role == Role::Standby;
         let pool = PgPoolOptions::new()
             .max_connections(self.connections)
@@ -60,61 +101,139 @@ impl Servers {
                     Ok(())
                 })
             })
-            .connect_lazy_with(host);
-        *self.current() = Some(pool.clone());
-        Ok(pool)
+            .connect_lazy_with(self.hosts[host].clone());
+        self.current().pool = Some((host, pool.clone()));
+        Ok((host, pool))
     }
 
-    /// A connection of its own to the primary.
-    pub(crate) async fn connect(&self) -> Result<PgConnection, StoreError> {
-        self.open().await.map(|(connection, _)| connection)
-    }
-
-    /// How to connect to a server of the role.
-    pub(crate) async fn find(&self) -> Result<PgConnectOptions, StoreError> {
-        let (connection, host) = self.open().await?;
-        let _ = connection.close().await;
-        Ok(host)
-    }
-
-    /// The server failed, or is not what it was: the next one to ask looks for another.
-    pub(crate) fn lost(&self) {
-        *self.current() = None;
-    }
-
-    fn current(&self) -> std::sync::MutexGuard<'_, Option<PgPool>> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn open(&self) -> Result<(PgConnection, PgConnectOptions), StoreError> {
-        let mut other = None;
-        let mut error = None;
-        for host in &self.hosts {
-            match tokio::time::timeout(CONNECT_TIMEOUT, open(host)).await {
-                Ok(Ok((connection, standby))) if standby == (self.role == Role::Standby) => {
-                    return Ok((connection, host.clone()));
+    /// What is in use; now and then it is looked whether it still should be, which nobody waits for.
+    fn in_use(self: &Arc<Self>) -> Option<(usize, PgPool)> {
+        let mut current = self.current();
+        let (host, pool) = current.pool.clone()?;
+        if self.is_one_of_several() && CHECK < current.checked.elapsed() {
+            current.checked = Instant::now();
+            let this = self.clone();
+            tokio::spawn(async move {
+                if this.is_superseded(host).await {
+                    this.lost(host);
                 }
-                Ok(Ok((connection, _))) if self.role == Role::Standby => other = Some((connection, host.clone())),
-                Ok(Ok(_standby)) => {}
+            });
+        }
+        Some((host, pool))
+    }
+
+    /// A connection of its own to a server of the role: to the newest primary, or to the standby that is least behind. Where
+    /// there is no standby, the primary does for one.
+    pub(crate) async fn connect(&self) -> Result<Connected, StoreError> {
+        let mut probes = JoinSet::new();
+        for (host, options) in self.hosts.iter().cloned().enumerate() {
+            probes.spawn(tokio::time::timeout(CONNECT_TIMEOUT, probe(host, options)));
+        }
+        let (mut found, mut error) = (Vec::<Connected>::new(), None);
+        let mut deadline = Instant::now() + CONNECT_TIMEOUT;
+        while let Ok(Some(Ok(probed))) = tokio::time::timeout_at(deadline, probes.join_next()).await {
+            match probed {
+                Ok(Ok(connected)) => {
+                    if connected.standing.is_of(self.role) {
+                        deadline = deadline.min(Instant::now() + OTHERS_TIMEOUT);
+                    }
+                    found.push(connected);
+                }
                 Ok(Err(failure)) => error = Some(failed("connect")(failure)),
                 Err(_late) => error = Some(unavailable("the server does not answer")),
             }
         }
-        other.ok_or_else(|| error.unwrap_or_else(|| unavailable("none of the servers is a primary: wait until one is")))
+        found.retain(|connected| self.role == Role::Standby || connected.standing.is_of(Role::Primary));
+        let best = found.into_iter().max_by_key(|connected| (connected.standing.is_of(self.role), connected.standing));
+        best.ok_or_else(|| error.unwrap_or_else(|| unavailable("none of the servers is a primary: wait until one is")))
+    }
+
+    /// Whether another of them may become the primary.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        1 < self.hosts.len()
+    }
+
+    /// How to connect to the server with this place among the hosts.
+    pub(crate) fn options(&self, host: usize) -> &PgConnectOptions {
+        &self.hosts[host]
+    }
+
+    /// Waits for what a server with this place among the hosts is to do, as long as it may take, and as long as no other server
+    /// has taken over from it.
+    pub(crate) async fn bounded<T>(&self, host: usize, call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        let superseded = async {
+            loop {
+                tokio::time::sleep(CHECK).await;
+                if self.is_one_of_several() && self.is_superseded(host).await {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = call => done,
+            () = superseded => Err(no_answer("another server is the primary now")),
+            () = tokio::time::sleep(CALL_TIMEOUT) => Err(no_answer("the server does not answer")),
+        }
+    }
+
+    /// Whether another server than this one is the one to use.
+    pub(crate) async fn is_superseded(&self, host: usize) -> bool {
+        match self.connect().await {
+            Ok(best) => {
+                let _ = best.connection.close().await;
+                best.host != host && best.standing.is_of(self.role)
+            }
+            Err(_none) => false,
+        }
+    }
+
+    /// The server failed, or is not what it was: the next one to ask looks for another.
+    pub(crate) fn lost(&self, host: usize) {
+        let mut current = self.current();
+        if current.pool.as_ref().is_some_and(|(used, _)| *used == host) {
+            current.pool = None;
+        }
+    }
+
+    /// As [`lost`](Self::lost), of whichever is in use.
+    pub(crate) fn lost_any(&self) {
+        self.current().pool = None;
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Connects, and asks whether it is a standby.
-async fn open(host: &PgConnectOptions) -> sqlx::Result<(PgConnection, bool)> {
-    let mut connection = PgConnection::connect_with(host).await?;
-    let standby = is_in_recovery(&mut connection).await?;
-    if !standby {
-        // What is acknowledged is durable, whatever is usual in this database.
-        connection
-            .execute("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
-            .await?;
-    }
-    Ok((connection, standby))
+/// A call that is not waited for any longer: what it did is not known.
+fn no_answer(message: &str) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, message))
+}
+
+/// Connects, and asks what the server is.
+async fn probe(host: usize, options: PgConnectOptions) -> sqlx::Result<Connected> {
+    let mut connection = PgConnection::connect_with(&options).await?;
+    // The first eight digits of a WAL file's name are those of its timeline.
+    let (timeline, replayed): (Option<String>, i64) = sqlx::query_as(
+        "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+             coalesce(pg_last_wal_replay_lsn() - '0/0', 0)::bigint",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    let standing = match timeline {
+        None => Standing::Standby { replayed },
+        Some(timeline) => {
+            // What is acknowledged is durable, whatever is usual in this database.
+            connection
+                .execute(
+                    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+                )
+                .await?;
+            Standing::Primary { timeline: i64::from_str_radix(&timeline, 16).unwrap_or_default() }
+        }
+    };
+    Ok(Connected { connection, host, standing })
 }
 
 async fn is_in_recovery(connection: &mut PgConnection) -> sqlx::Result<bool> {

@@ -13,12 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Call};
 use crate::changes::Head;
 use crate::error::failed;
 use crate::reader;
 use crate::sequencer::Waiting;
 use crate::servers::Servers;
+use crate::standby::Standby;
 
 /// How long a transaction of a caller's own waits for a log's turn, and how long it may do nothing once it has it.
 pub const OWN_TURN_MAX: Duration = Duration::from_secs(10);
@@ -31,7 +32,9 @@ pub struct PostgresStore(pub(crate) Arc<Opened>);
 pub(crate) struct Opened {
     pub(crate) log: i32,
     pub(crate) name: String,
-    pub(crate) servers: Arc<Servers>,
+    pub(crate) primary: Arc<Servers>,
+    /// Where events are read, if not where they are appended.
+    pub(crate) standby: Option<Standby>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) head: Arc<Head>,
     /// Where appends go; none where this one only reads.
@@ -54,7 +57,7 @@ impl PostgresStore {
     /// [`StoreError`] where the database cannot be read.
     pub async fn consumers(&self) -> Result<Vec<(ConsumerName, Position)>, StoreError> {
         self.check_open()?;
-        reader::consumers(&self.0.servers, self.0.log).await
+        reader::consumers(&self.0.primary, self.0.log).await
     }
 
     /// Appends inside a transaction of the caller's own, on a connection to this database, for what is to be kept together with
@@ -67,15 +70,16 @@ impl PostgresStore {
     /// # Errors
     /// [`AppendError`], as of [`append`](Store::append). After one of [`AppendError::Store`] the transaction can only be rolled
     /// back; after any other nothing is recorded, and the transaction goes on. It must be READ COMMITTED, as it is unless
-    /// something else was said.
+    /// something else was said, and the log must keep no read models [inline](crate::Options::inline).
     pub async fn append_in(&self, transaction: &mut PgConnection, append: Append) -> Result<Appended, AppendError> {
         append.check()?;
         self.check_open()?;
         let bounds = "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)";
         let milliseconds = OWN_TURN_MAX.as_millis().to_string();
         sqlx::query(bounds).bind(milliseconds).execute(&mut *transaction).await.map_err(failed("bound the transaction"))?;
-        let (batch, now) = (Batch::of(append), self.0.clock.as_ref().map(|clock| clock.now()));
-        let rows = batch.call(transaction, self.0.log, now).await.map_err(failed("record it"))?;
+        let now = self.0.clock.as_ref().map(|clock| clock.now());
+        let (batch, call) = (Batch::of(append), Call { log: self.0.log, now, inline: Vec::new() });
+        let rows = batch.call(transaction, &call).await.map_err(failed("record it"))?;
         batch.outcomes(&rows).remove(0)
     }
 
@@ -113,14 +117,17 @@ impl Store for PostgresStore {
     async fn read(&self, read: Read) -> Result<Page, StoreError> {
         self.check_open()?;
         read.query.check()?;
-        let page = reader::read(&self.0.servers, self.0.log, &read).await?;
-        self.0.head.reached(page.head);
-        Ok(page)
+        let Some(standby) = &self.0.standby else {
+            let (page, _) = reader::read(&self.0.primary, self.0.log, &read).await?;
+            self.0.head.reached(page.head);
+            return Ok(page);
+        };
+        standby.read(&self.0.primary, self.0.log, &read).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
         self.check_open()?;
-        reader::head(&self.0.servers, self.0.log).await
+        reader::head(&self.0.primary, self.0.log).await
     }
 
     async fn changed(&self, after: Position) {
@@ -129,12 +136,12 @@ impl Store for PostgresStore {
 
     async fn streams(&self, read: ReadStreams) -> Result<StreamsPage, StoreError> {
         self.check_open()?;
-        reader::streams(&self.0.servers, self.0.log, &read).await
+        reader::streams(&self.0.primary, self.0.log, &read).await
     }
 
     async fn consumed(&self, consumer: ConsumerName) -> Result<Position, StoreError> {
         self.check_open()?;
-        reader::consumed(&self.0.servers, self.0.log, &consumer).await
+        reader::consumed(&self.0.primary, self.0.log, &consumer).await
     }
 }
 

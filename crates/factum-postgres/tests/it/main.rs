@@ -2,6 +2,7 @@
 
 mod balances;
 mod contract;
+mod inline;
 mod kills;
 mod races;
 mod read_models;

@@ -1,5 +1,7 @@
 //! Passing events: they are delivered, applied and counted, a batch a transaction, and one that fails is dealt with by itself.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::TxOf;
@@ -19,6 +21,10 @@ pub(crate) struct Due<E> {
     /// The event, or why it cannot be read.
     pub(crate) event: Result<TypedEvent<E>, String>,
 }
+
+/// How long the changes of one event may take at least, which is the time of the lease where that is longer: a database that has
+/// gone without a word is not waited for any longer.
+const APPLY_MIN: Duration = Duration::from_secs(60);
 
 /// What became of a transaction on some events.
 enum Transacted {
@@ -165,7 +171,13 @@ impl<P: Projection> Session<'_, P> {
             return Ok(Ok(()));
         }
         match &due.event {
-            Ok(event) => self.judged(guarded(self.shared().projection.apply(tx, event)).await),
+            Ok(event) => {
+                let applied = guarded(self.shared().projection.apply(tx, event));
+                match tokio::time::timeout(APPLY_MIN.max(self.shared().options.lease), applied).await {
+                    Ok(applied) => self.judged(applied),
+                    Err(_late) => Err(StoreError::new(StoreErrorKind::Unavailable, "an event's changes take too long").into()),
+                }
+            }
             Err(unreadable) => Ok(Err(unreadable.clone())),
         }
     }
