@@ -108,7 +108,7 @@ impl PgDb {
         &self.pool
     }
 
-    /// Waits for what the primary is to do, for as long as that may take. Where it is lost, it is looked where the primary is now.
+    /// Waits for what the primary is to do, for as long as that may take. Where it is lost, another is looked for.
     async fn bounded<T>(&self, call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
         let host = self.primary().host;
         let done = self.servers.bounded(host, call).await;
@@ -164,8 +164,8 @@ impl ReadDb for PgDb {
     type Tx = PgTx;
 
     async fn begin(&self, model: &ReadModelName) -> Result<PgTx, StoreError> {
-        // In one round trip, though the schema is there but for the first time. It is part of the transaction; after it, so that no
-        // transaction is open where it fails.
+        // In one round trip, though the schema is there but for the first time. What stands before BEGIN is part of it, and where
+        // that fails no transaction is open.
         let begin = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {}; BEGIN", schema(model)));
         self.follow_now_and_then();
         let transaction = self.bounded(self.pool.begin_with(begin)).await.map_err(failed("begin a transaction"))?;

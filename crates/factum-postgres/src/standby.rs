@@ -48,7 +48,7 @@ impl Standby {
         }
     }
 
-    /// Up to where the primary has the same as a standby whose head is of this epoch; `None` where the epoch is not the primary's.
+    /// Up to where the primary has the same as a standby whose head is of this epoch; `None` where it has no such epoch.
     async fn shared_through(
         &self,
         primary: &Arc<Servers>,

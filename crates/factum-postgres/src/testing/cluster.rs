@@ -206,8 +206,8 @@ impl Node {
 fn etcd(folder: &Path, client: u16, peer: u16) -> Command {
     let (client, peer) = (url(client), url(peer));
     let mut command = own(Path::new("etcd"), folder);
-    // By version 3 of its protocol, Patroni 3.0.2 of Debian's lets an agent that was paused take back what it has lost: two servers
-    // are primaries in turn then, and what one of them acknowledged is lost.
+    // By version 3 of its protocol, Patroni 3.0.2 of Debian's lets an agent that was paused take back what it has lost: two
+    // servers are primaries in turn then, and what one of them acknowledged is lost.
     command.arg("--enable-v2");
     command.args(["--data-dir".as_ref(), folder.join("data").as_os_str()]);
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);

@@ -1,6 +1,10 @@
 //! The accounts that the projections of these tests add up: what they write depends on each event, once, and on their order.
 
-use factum::{Append, Event, HandlerError, NewEvent, Payload, Projection, Store, StreamName, TypedEvent};
+use std::collections::BTreeMap;
+
+use factum::{
+    Append, Event, HandlerError, NewEvent, Payload, Position, Projection, Query, Range, Read, Store, StreamName, TypedEvent,
+};
 use factum_postgres::{PgDb, PgTx};
 
 #[derive(Debug, Clone, PartialEq, Event)]
@@ -59,10 +63,38 @@ pub(crate) async fn rows(db: &PgDb) -> Vec<Row> {
 
 /// The accounts after this many deposits, as they are to be.
 pub(crate) fn expected(events: u64) -> Vec<Row> {
-    let mut accounts = std::collections::BTreeMap::new();
-    for number in 1..=events {
-        let (cents, position) = (cents(number), i64::try_from(number).unwrap());
-        let (_, sum, events, trace) = accounts.entry(account(number)).or_insert_with(|| (account(number), 0, 0, 0));
+    expected_of((1..=events).map(|number| (account(number), cents(number), number)))
+}
+
+/// Checks that each account has all of its events up to a position, and may be some more, once and in order.
+pub(crate) async fn check_rows(found: &[Row], store: &impl Store, through: Position) {
+    let (mut deposits, mut rest) = (BTreeMap::<String, Vec<_>>::new(), Some(Range::after(Position::START)));
+    while let Some(range) = rest {
+        let page = store.read(Read::new(Query::all()).range(range)).await.unwrap();
+        for event in &page.events {
+            let AccountEvent::Deposited { cents } = event.decode().unwrap().unwrap();
+            let account = event.stream.to_string();
+            deposits.entry(account.clone()).or_default().push((account, cents, event.position.get()));
+        }
+        rest = page.rest;
+    }
+    let mut found: BTreeMap<&str, &Row> = found.iter().map(|row| (row.0.as_str(), row)).collect();
+    for (account, deposits) in deposits {
+        let least = deposits.partition_point(|(_, _, position)| *position <= through.get());
+        let row = found.remove(account.as_str());
+        let events = row.map_or(0, |row| row.2 as usize);
+        assert!((least..=deposits.len()).contains(&events), "{account} has {events} events of {}", deposits.len());
+        assert_eq!(row, expected_of(deposits[..events].to_vec()).first());
+    }
+    assert!(found.is_empty(), "{found:?} have no events");
+}
+
+/// The accounts after deposits, each with its account, its cents and its position.
+fn expected_of(deposits: impl IntoIterator<Item = (String, i64, u64)>) -> Vec<Row> {
+    let mut accounts = BTreeMap::new();
+    for (account, cents, position) in deposits {
+        let position = i64::try_from(position).unwrap();
+        let (_, sum, events, trace) = accounts.entry(account.clone()).or_insert((account, 0, 0, 0));
         *sum += cents;
         *events += 1;
         *trace = if *events == 1 { position } else { (*trace * 31 + position) % MODULUS };

@@ -4,6 +4,8 @@ mod balances;
 mod contract;
 mod inline;
 mod kills;
+mod pauses;
 mod races;
 mod read_models;
 mod support;
+mod writers;
