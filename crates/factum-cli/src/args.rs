@@ -286,9 +286,9 @@ pub(crate) struct State {
 /// Where the read models are.
 #[derive(Debug, Args)]
 pub(crate) struct ReadDatabase {
-    /// The SQLite file of the read models
-    #[arg(id = "read-db", long = "read-db", value_name = "PATH", env = "FACTUM_READ_DB", default_value = "read.sqlite")]
-    pub(crate) path: PathBuf,
+    /// The SQLite file or the database of the read models [default: the database of --store, or read.sqlite]
+    #[arg(id = "read-db", long = "read-db", value_name = "PATH|URL", env = "FACTUM_READ_DB")]
+    pub(crate) place: Option<String>,
 }
 
 /// `factum projection`
@@ -368,6 +368,23 @@ pub(crate) enum Projection {
         #[command(flatten)]
         db: ReadDatabase,
     },
+}
+
+impl Projection {
+    /// Where the read models are.
+    pub(crate) fn db(&self) -> &ReadDatabase {
+        match self {
+            Self::Ls { db, .. }
+            | Self::Show { db, .. }
+            | Self::Pause { db, .. }
+            | Self::Resume { db, .. }
+            | Self::Rebuild { db, .. }
+            | Self::Drop { db, .. }
+            | Self::Parked { db, .. }
+            | Self::Retry { db, .. }
+            | Self::Discard { db, .. } => db,
+        }
+    }
 }
 
 /// `factum group`
@@ -496,6 +513,13 @@ pub(crate) enum Log {
         #[arg(long)]
         yes: bool,
     },
+    /// Detach the oldest events of a database, of all of its logs, as a table to be dumped and dropped
+    #[command(after_help = "\
+What is printed is the name of the table. `pg_dump --table=factum.NAME` writes it to a file; after `DROP TABLE factum.NAME` its
+space is free. Whoever reads its events is told that they are archived.")]
+    Archive,
+    /// Attach the events that were archived last, from the table that they were restored to
+    Attach,
 }
 
 /// `factum copy`

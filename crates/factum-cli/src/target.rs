@@ -154,7 +154,7 @@ impl Opened {
     }
 }
 
-fn is_url(place: &str) -> bool {
+pub(crate) fn is_url(place: &str) -> bool {
     place.starts_with("postgres://") || place.starts_with("postgresql://")
 }
 

@@ -9,7 +9,9 @@ CREATE TABLE factum.logs (
     -- Which server recorded it: by its timeline, and when it was started.
     server       text,
     -- The read models that each append changes too, in order.
-    inline       text[] NOT NULL DEFAULT '{}'
+    inline       text[] NOT NULL DEFAULT '{}',
+    -- Events up to this position are archived: they are not in the table.
+    archived     bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 20);
 
 -- The events after a position, up to the next epoch, were recorded by one server between two starts or promotions. So of two
@@ -117,21 +119,36 @@ CREATE TABLE factum.room (
     span     bigint NOT NULL,
     through  bigint NOT NULL
 );
-INSERT INTO factum.room VALUES (10000000, 0);
+-- ALTER DATABASE … SET factum.partition_span says another, before the schema is made.
+INSERT INTO factum.room VALUES (coalesce(current_setting('factum.partition_span', true), '10000000')::bigint, 0);
+
+CREATE TABLE factum.partitions (
+    through   bigint PRIMARY KEY,
+    after     bigint NOT NULL,
+    archived  boolean NOT NULL DEFAULT false
+);
+
+CREATE FUNCTION factum.make_partition(p_after bigint, p_through bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_name text := 'events_through_' || p_through;
+BEGIN
+    EXECUTE format('CREATE TABLE factum.%I (LIKE factum.events INCLUDING ALL)', v_name);
+    EXECUTE format('CREATE TRIGGER events_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON factum.%I
+        FOR EACH STATEMENT EXECUTE FUNCTION factum.refuse()', v_name);
+    -- Attaching waits for no reader and no writer, as creating it in place would.
+    EXECUTE format('ALTER TABLE factum.events ATTACH PARTITION factum.%I FOR VALUES FROM (%s) TO (%s)',
+        v_name, p_after + 1, p_through + 1);
+END $$;
 
 CREATE FUNCTION factum.extend(p_position bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_span bigint;
     v_through bigint;
-    v_name text;
 BEGIN
     SELECT span, through INTO v_span, v_through FROM factum.room FOR UPDATE;
     WHILE v_through < p_position + v_span / 2 LOOP
-        v_name := 'events_through_' || v_through + v_span;
-        EXECUTE format('CREATE TABLE factum.%I (LIKE factum.events INCLUDING ALL)', v_name);
-        -- Attaching waits for no reader and no writer, as creating it in place would.
-        EXECUTE format('ALTER TABLE factum.events ATTACH PARTITION factum.%I FOR VALUES FROM (%s) TO (%s)',
-            v_name, v_through + 1, v_through + v_span + 1);
+        PERFORM factum.make_partition(v_through, v_through + v_span);
+        INSERT INTO factum.partitions VALUES (v_through + v_span, v_through);
         v_through := v_through + v_span;
     END LOOP;
     UPDATE factum.room SET through = v_through;

@@ -112,6 +112,7 @@ DECLARE
     v_refused int[] := '{}';
     v_recorder text;
     v_inline text[];
+    v_archived bigint;
     v_server text := left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
     v_row record;
 BEGIN
@@ -122,7 +123,8 @@ BEGIN
     -- First of all, so that each statement below sees what was committed before this one's turn; and held to the commit, so that
     -- the order of positions is the order of commits.
     PERFORM pg_advisory_xact_lock(1717658484, p_log);
-    SELECT l.head, l.recorded_at, l.server, l.inline, r.through - r.span / 2 INTO v_head, v_last, v_recorder, v_inline, v_room
+    SELECT l.head, l.recorded_at, l.server, l.inline, l.archived, r.through - r.span / 2
+        INTO v_head, v_last, v_recorder, v_inline, v_archived, v_room
         FROM factum.logs l CROSS JOIN factum.room r WHERE l.log = p_log;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the log is dropped' USING ERRCODE = 'FA001';
@@ -162,6 +164,9 @@ BEGIN
             ) v ON v.id = e.id AND v.stream = e.stream
             GROUP BY k.append, k.id, k.position
         LOOP
+            IF v_row.position <= v_archived THEN
+                RAISE EXCEPTION 'the event % was recorded before, and is archived', v_row.id USING ERRCODE = 'FA005';
+            END IF;
             v_refused := v_refused || v_row.append;
             IF v_row.is_same THEN
                 RETURN QUERY SELECT v_row.append, 1, v_row.position, NULL, v_row.versions, v_row.recorded_at;
@@ -203,6 +208,14 @@ BEGIN
             v_refused := v_refused || v_row.append;
             RETURN QUERY SELECT v_row.append, 4, v_row.actual, NULL, NULL::bigint[], NULL::bigint;
         END LOOP;
+        IF 0 < v_archived AND EXISTS (
+            SELECT FROM unnest(c_append, c_after, c_types, c_tags, c_scope, c_text, c_uuid, c_from)
+                AS c (append, after, types, tags, scope, text, uuid, v_from)
+            WHERE c.append <> ALL (v_refused) AND factum.is_archived(p_log, c.after, string_to_array(c.types, E'\n'),
+                string_to_array(c.tags, E'\n'), c.scope, c.text, c.uuid, c.v_from)
+        ) THEN
+            RAISE EXCEPTION 'the condition is about events that may be archived' USING ERRCODE = 'FA005';
+        END IF;
     END IF;
 
     IF cardinality(m_append) > 0 THEN

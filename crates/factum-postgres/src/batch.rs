@@ -246,16 +246,16 @@ fn version(expected: Expected) -> i64 {
 }
 
 /// A scope as the function takes it.
-struct Scoped<'a> {
-    kind: i32,
-    text: Option<&'a str>,
-    uuid: Option<Uuid>,
-    after: i64,
+pub(crate) struct Scoped<'a> {
+    pub(crate) kind: i32,
+    pub(crate) text: Option<&'a str>,
+    pub(crate) uuid: Option<Uuid>,
+    pub(crate) after: i64,
     through: i64,
 }
 
 impl<'a> Scoped<'a> {
-    fn of(scope: &'a Scope) -> Self {
+    pub(crate) fn of(scope: &'a Scope) -> Self {
         let of = |kind, text, uuid| Self { kind, text, uuid, after: 0, through: i64::MAX };
         match scope {
             Scope::Stream(stream, versions) => Self {

@@ -18,6 +18,8 @@ fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
     let (kind, advice) = match &code[..] {
         "FA001" => (NotFound, "the log is dropped: create it, and open it again"),
         "FA003" => (Invalid, "the transaction must be READ COMMITTED: begin it so"),
+        "FA005" => (NotFound, "attach the archive"),
+        "FA006" => (Invalid, "it cannot be archived or attached"),
         "FA004" => (Unsupported, "append with a program that keeps the same read models inline"),
         "25006" => (ReadOnly, "the server is a standby: connect to the primary"),
         "28000" | "28P01" => (Invalid, "the server lets this user not in: mend the user or the password in the URL"),
@@ -50,6 +52,11 @@ fn is_lost_code(code: &str) -> bool {
 /// A deadlock, or a transaction that has to be tried again.
 fn is_retry_code(code: &str) -> bool {
     code.starts_with("40") || code.starts_with("53") || code == "25P03"
+}
+
+/// Whether another transaction has what it waited for.
+pub(crate) fn is_waiting(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some("55P03")
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

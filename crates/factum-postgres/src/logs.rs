@@ -6,7 +6,7 @@ use factum::{ReadModelName, StoreError, StoreErrorKind};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use crate::error::failed;
+use crate::error::{failed, is_waiting};
 use crate::migrations;
 use crate::read_db::drop_tables;
 use crate::servers::{Role, Servers, hosts};
@@ -97,6 +97,43 @@ impl Logs {
         Ok(true)
     }
 
+    /// Detaches the oldest partition of the events, of all logs together; the name of the table that it is now, in the schema
+    /// `factum`: to be dumped, and dropped. Whoever reads what was in it, or has to know of it to append, is told that it is
+    /// archived.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it is not sealed, that is where a log has not passed it yet, and as [`create`](Self::create).
+    pub async fn detach_oldest(&self) -> Result<String, StoreError> {
+        self.archive("SELECT factum.detach_oldest()").await
+    }
+
+    /// Attaches the newest partition that was detached, restored to the table that it was dumped from; the partition's name.
+    ///
+    /// # Errors
+    /// [`StoreError`] where nothing is archived, or there is no such table, or not with all of its events, and as
+    /// [`create`](Self::create).
+    pub async fn attach_newest(&self) -> Result<String, StoreError> {
+        self.archive("SELECT factum.attach_newest()").await
+    }
+
+    async fn archive(&self, call: &'static str) -> Result<String, StoreError> {
+        let mut connection = self.connect().await?;
+        // Whoever reads holds it up, and whoever reads next waits behind it: so it gives way, and is tried again.
+        let mut tries = 0;
+        loop {
+            let mut tx = connection.begin().await.map_err(failed("begin"))?;
+            let bound = sqlx::query("SELECT set_config('lock_timeout', $1, true)").bind(ARCHIVE_WAIT.as_millis().to_string());
+            bound.execute(&mut *tx).await.map_err(failed("bound it"))?;
+            match sqlx::query_scalar(call).fetch_one(&mut *tx).await {
+                Ok(name) => return tx.commit().await.map(|()| name).map_err(failed("commit")),
+                Err(error) if is_waiting(&error) && tries < ARCHIVE_TRIES => tries += 1,
+                Err(error) => return Err(failed("archive or attach a partition")(error)),
+            }
+            tx.rollback().await.map_err(failed("give way"))?;
+            tokio::time::sleep(ARCHIVE_WAIT).await;
+        }
+    }
+
     async fn connect(&self) -> Result<PgConnection, StoreError> {
         let mut connection = self.servers.connect().await?.connection;
         migrations::check(&mut connection).await?;
@@ -109,6 +146,10 @@ impl std::fmt::Debug for Logs {
         f.write_str("Logs")
     }
 }
+
+/// How long detaching a partition waits for whoever reads or appends, before it gives way; and how often it tries again.
+const ARCHIVE_WAIT: Duration = Duration::from_millis(500);
+const ARCHIVE_TRIES: u32 = 60;
 
 /// Tables with rows of logs; that of the logs last.
 const TABLES: [&str; 8] = ["tags", "ids", "consumers", "streams", "events", "epochs", "inline", "logs"];

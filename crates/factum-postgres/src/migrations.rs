@@ -7,7 +7,11 @@ use sqlx::{Connection, Executor};
 use crate::error::failed;
 
 /// What makes each version of the schema of the one before it.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/1_log.sql"), include_str!("../migrations/2_append.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/1_log.sql"),
+    include_str!("../migrations/2_append.sql"),
+    include_str!("../migrations/3_archive.sql"),
+];
 
 /// The version of the schema that this program knows, counted from 1.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;

@@ -12,6 +12,7 @@ use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres, Row, Type};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::batch::{Scoped, lines};
 use crate::error::{failed, is_lost};
 use crate::rows::{COLUMNS, bigint, correlation_key, event};
 use crate::servers::Servers;
@@ -23,7 +24,36 @@ pub(crate) async fn read(servers: &Arc<Servers>, log: i32, read: &Read) -> Resul
         let sql = statement.page(&read.query, read.direction, read.page_limit());
         async move { sqlx::query_with(AssertSqlSafe(sql), statement.arguments).fetch_all(&pool).await }
     };
-    page(&tried(servers, "read events", rows).await?, read)
+    let (page, epoch, archived) = page(&tried(servers, "read events", rows).await?, read)?;
+    // Down to where it has looked.
+    let lowest = match (read.direction, page.rest) {
+        (Direction::Backward, Some(rest)) => rest.through,
+        _ => read.range.after,
+    };
+    if lowest < archived && may_be_archived(servers, log, &read.query, lowest).await? {
+        let message = format!("events through position {archived} are archived: attach the archive, or read from there");
+        return Err(StoreError::new(StoreErrorKind::NotFound, message));
+    }
+    Ok((page, epoch))
+}
+
+/// Whether a query may select archived events after a position.
+async fn may_be_archived(servers: &Arc<Servers>, log: i32, query: &Query, after: Position) -> Result<bool, StoreError> {
+    for selector in &query.selectors {
+        let scope = Scoped::of(&selector.scope);
+        let asked = |pool: PgPool| {
+            let asked =
+                "SELECT factum.is_archived($1, $2, string_to_array($3, E'\\n'), string_to_array($4, E'\\n'), $5, $6, $7, $8)";
+            let asked = sqlx::query_scalar::<_, bool>(asked).bind(log).bind(bigint(after.get()));
+            let asked = asked.bind(lines(&selector.event_types)).bind(lines(&selector.tags));
+            let asked = asked.bind(scope.kind).bind(scope.text).bind(scope.uuid).bind(scope.after);
+            async move { asked.fetch_one(&pool).await }
+        };
+        if tried(servers, "look into the archive", asked).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads, and does so again where the server fails or is not what it was: to read is harmless.
@@ -128,16 +158,18 @@ fn summary(row: &PgRow) -> Result<StreamSummary, StoreError> {
     read().map_err(failed("read a stream's row"))
 }
 
-fn page(rows: &[PgRow], read: &Read) -> Result<(Page, Option<Uuid>), StoreError> {
+/// The page, the epoch of its head, and up to where events are archived.
+fn page(rows: &[PgRow], read: &Read) -> Result<(Page, Option<Uuid>, Position), StoreError> {
     let first = rows.first().ok_or_else(crate::logs::dropped)?;
     let head: i64 = first.try_get(0).map_err(failed("read the head"))?;
     let epoch = first.try_get(1).map_err(failed("read the epoch"))?;
+    let archived: i64 = first.try_get(2).map_err(failed("read what is archived"))?;
     let head = Position::new(head.cast_unsigned());
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         // Where nothing is selected, there is the head alone.
-        if row.try_get::<Option<i64>, _>(2).map_err(failed("read an event"))?.is_some() {
-            events.push(event(row, 2)?);
+        if row.try_get::<Option<i64>, _>(3).map_err(failed("read an event"))?.is_some() {
+            events.push(event(row, 3)?);
         }
     }
     let bytes: usize = events.iter().map(|event| event.payload.data.len() + event.metadata.text_bytes()).sum();
@@ -147,7 +179,7 @@ fn page(rows: &[PgRow], read: &Read) -> Result<(Page, Option<Uuid>), StoreError>
         Direction::Backward => Range { after: read.range.after, through: last.position.previous() },
     });
     let rest = rest.filter(|rest| !Range { through: rest.through.min(head), ..*rest }.is_empty());
-    Ok((Page { events, rest, head }, epoch))
+    Ok((Page { events, rest, head }, epoch, Position::new(archived.cast_unsigned())))
 }
 
 /// A statement that is being written, with its arguments: the log, and the range.
@@ -187,7 +219,7 @@ impl Statement {
         let bytes = limits::PAGE_BYTES;
         // A page is full with the event that makes it so: what counts is what stands before each.
         format!(
-            "SELECT l.head, (SELECT h.epoch FROM factum.epochs h WHERE h.log = $1 ORDER BY h.after DESC LIMIT 1), e.*
+            "SELECT l.head, (SELECT h.epoch FROM factum.epochs h WHERE h.log = $1 ORDER BY h.after DESC LIMIT 1), l.archived, e.*
              FROM factum.logs l LEFT JOIN (
                 SELECT *, sum(bytes) OVER (ORDER BY position{order} ROWS UNBOUNDED PRECEDING) - bytes AS before FROM (
                     SELECT {COLUMNS}, e.bytes FROM {from} ORDER BY e.position{order} LIMIT {limit}

@@ -48,6 +48,29 @@ pub(crate) async fn run(args: args::Log, mut context: Context<'_>) -> Result<(),
             context.console.note(&format!("{name} is dropped"));
             Ok(())
         }
+        Log::Archive => {
+            let table = logs(&context.target)?.detach_oldest().await?;
+            context.console.note(&format!("detached: dump factum.{table}, and drop it"));
+            context.output.record(&Detached { table })
+        }
+        Log::Attach => {
+            let table = logs(&context.target)?.attach_newest().await?;
+            context.console.note(&format!("factum.{table} is attached"));
+            Ok(())
+        }
+    }
+}
+
+/// What was detached.
+#[derive(Serialize)]
+struct Detached {
+    table: String,
+}
+
+fn logs(target: &Target) -> Result<Logs, Failure> {
+    match target {
+        Target::Postgres { url, .. } => Ok(Logs::at(url)?),
+        Target::Folder(_) => Err(Failure::usage("a folder has no partitions").hint("name a database with --store")),
     }
 }
 

@@ -1,38 +1,57 @@
 //! `factum projection`: looks at read models, and controls them.
 
+use std::path::Path;
 use std::time::Duration;
 
-use factum::{ControlError, Phase, Position, Range, Read, ReadModel, ReadModelName, ReadModels, Store, Timestamp};
+use factum::{ControlError, Phase, Position, Range, Read, ReadDb, ReadModel, ReadModelName, ReadModels, Store, Timestamp};
+use factum_postgres::PgDb;
 use factum_sqlite::SqliteDb;
 use serde::Serialize;
 
-use crate::args::{self, ReadDatabase};
+use crate::args;
 use crate::command::Context;
 use crate::exit::{Exit, Failure};
+use crate::target::{Target, is_url};
 
 /// How long to wait for whoever fills a read model to do what is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Does one of them.
 pub(crate) async fn run(args: args::Projection, context: Context<'_>) -> Result<(), Failure> {
+    let place = match (&args.db().place, &context.target) {
+        (Some(place), _) => place.clone(),
+        (None, Target::Postgres { url, .. }) => url.clone(),
+        (None, Target::Folder(_)) => DEFAULT_FILE.to_owned(),
+    };
+    if is_url(&place) {
+        return run_on(args, ReadModels::new(PgDb::open(&place).await?), context).await;
+    }
+    if !Path::new(&place).is_file() {
+        let hint = "name the SQLite file or the database that the program keeps its read models in, with --read-db";
+        return Err(Failure::not_found(format!("there is no file {place}")).hint(hint));
+    }
+    run_on(args, ReadModels::new(SqliteDb::open(&place).await?), context).await
+}
+
+/// The file of the read models, unless another is named.
+const DEFAULT_FILE: &str = "read.sqlite";
+
+async fn run_on<D: ReadDb>(args: args::Projection, models: ReadModels<D>, context: Context<'_>) -> Result<(), Failure> {
     use args::Projection;
     match args {
-        Projection::Ls { db } => list(&open(&db).await?, context).await,
-        Projection::Show { name, db } => show(&open(&db).await?, &name, context).await,
-        Projection::Pause { name, db } => {
-            let models = open(&db).await?;
+        Projection::Ls { .. } => list(&models, context).await,
+        Projection::Show { name, .. } => show(&models, &name, context).await,
+        Projection::Pause { name, .. } => {
             let name = named(&models, &name).await?;
             models.pause(&name).await?;
             done(&context, &format!("{name} waits until it is resumed"))
         }
-        Projection::Resume { name, db } => {
-            let models = open(&db).await?;
+        Projection::Resume { name, .. } => {
             let name = named(&models, &name).await?;
             models.resume(&name).await?;
             done(&context, &format!("{name} goes on, where its program runs"))
         }
-        Projection::Rebuild { name, cancel, stream, rate, db } => {
-            let models = open(&db).await?;
+        Projection::Rebuild { name, cancel, stream, rate, .. } => {
             let name = named(&models, &name).await?;
             let text = match (cancel, stream, rate) {
                 (true, _, _) => cancel_rebuild(&models, &name).await?,
@@ -54,32 +73,22 @@ pub(crate) async fn run(args: args::Projection, context: Context<'_>) -> Result<
             };
             done(&context, &text)
         }
-        Projection::Drop { name, db } => {
-            open(&db).await?.drop(&name).await?;
+        Projection::Drop { name, .. } => {
+            models.drop(&name).await?;
             done(&context, &format!("{name} is dropped"))
         }
-        Projection::Parked { name, db } => parked(&open(&db).await?, &name, context).await,
-        Projection::Retry { name, position, db } => {
-            let models = open(&db).await?;
+        Projection::Parked { name, .. } => parked(&models, &name, context).await,
+        Projection::Retry { name, position, .. } => {
             let name = named(&models, &name).await?;
             models.retry(&name, Position::new(position), PATIENCE).await?;
             done(&context, &format!("what was parked with {position} was tried again"))
         }
-        Projection::Discard { name, position, db } => {
-            let models = open(&db).await?;
+        Projection::Discard { name, position, .. } => {
             let name = named(&models, &name).await?;
             models.discard(&name, Position::new(position), PATIENCE).await?;
             done(&context, &format!("{position} is forgotten, and what waited behind it was tried"))
         }
     }
-}
-
-async fn open(db: &ReadDatabase) -> Result<ReadModels<SqliteDb>, Failure> {
-    if !db.path.is_file() {
-        let hint = "name the SQLite file that the program keeps its read models in, with --read-db";
-        return Err(Failure::not_found(format!("there is no file {}", db.path.display())).hint(hint));
-    }
-    Ok(ReadModels::new(SqliteDb::open(&db.path).await?))
 }
 
 fn done(context: &Context<'_>, text: &str) -> Result<(), Failure> {
@@ -88,7 +97,7 @@ fn done(context: &Context<'_>, text: &str) -> Result<(), Failure> {
 }
 
 /// The read model that a user means: by its whole name, or the live one of a projection.
-async fn named(models: &ReadModels<SqliteDb>, text: &str) -> Result<ReadModelName, Failure> {
+async fn named<D: ReadDb>(models: &ReadModels<D>, text: &str) -> Result<ReadModelName, Failure> {
     if text.contains('@') {
         return text.parse().map_err(|error: factum::ReadModelNameError| Failure::usage(error.to_string()));
     }
@@ -97,7 +106,7 @@ async fn named(models: &ReadModels<SqliteDb>, text: &str) -> Result<ReadModelNam
     models.live(text).await?.ok_or_else(missing)
 }
 
-async fn cancel_rebuild(models: &ReadModels<SqliteDb>, name: &ReadModelName) -> Result<String, Failure> {
+async fn cancel_rebuild<D: ReadDb>(models: &ReadModels<D>, name: &ReadModelName) -> Result<String, Failure> {
     let all = models.list().await?;
     let filling = all.into_iter().find(|model| model.phase == Phase::Filling && model.name.projection() == name.projection());
     let Some(filling) = filling else {
@@ -121,7 +130,7 @@ struct Row {
     parked: u64,
 }
 
-async fn list(models: &ReadModels<SqliteDb>, mut context: Context<'_>) -> Result<(), Failure> {
+async fn list<D: ReadDb>(models: &ReadModels<D>, mut context: Context<'_>) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for model in models.list().await? {
         rows.push(row(&model, &context).await?);
@@ -191,7 +200,7 @@ struct Part {
     failure: Option<String>,
 }
 
-async fn show(models: &ReadModels<SqliteDb>, name: &str, mut context: Context<'_>) -> Result<(), Failure> {
+async fn show<D: ReadDb>(models: &ReadModels<D>, name: &str, mut context: Context<'_>) -> Result<(), Failure> {
     let name = named(models, name).await?;
     let model = models.get(&name).await?;
     let part = |(partition, part): (usize, &factum::Partition)| Part {
@@ -217,7 +226,7 @@ struct ParkedRow {
     error: String,
 }
 
-async fn parked(models: &ReadModels<SqliteDb>, name: &str, mut context: Context<'_>) -> Result<(), Failure> {
+async fn parked<D: ReadDb>(models: &ReadModels<D>, name: &str, mut context: Context<'_>) -> Result<(), Failure> {
     let name = named(models, name).await?;
     let row = |parked: factum::ParkedEvent| ParkedRow {
         position: parked.position.get(),

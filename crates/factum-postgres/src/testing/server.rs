@@ -70,6 +70,11 @@ impl Server {
         self.database(name)
     }
 
+    /// Where one of its programs is, such as `pg_dump`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
     /// Ends it as a power cut would end its processes; what is on its disk stays.
     pub fn kill(&self) {
         let Some(mut process) = self.process().take() else { return };

@@ -1,5 +1,6 @@
 //! The store and read models on PostgreSQL, at their boundary.
 
+mod archive;
 mod balances;
 mod contract;
 mod inline;

@@ -78,7 +78,7 @@ async fn what_two_processes_of_sixteen_writers_append_is_there_once_and_in_order
     assert_eq!(store.head().await.unwrap(), Position::new(acknowledged.len() as u64));
 }
 
-async fn stored(store: &PostgresStore) -> BTreeMap<Position, EventId> {
+pub(crate) async fn stored(store: &PostgresStore) -> BTreeMap<Position, EventId> {
     let (mut events, mut rest) = (BTreeMap::new(), Some(Range::after(Position::START)));
     while let Some(range) = rest {
         let page = store.read(ReadEvents::new(Query::all()).range(range)).await.unwrap();

@@ -1,0 +1,158 @@
+//! Partitions are detached, dumped, dropped, restored and attached: what is not there is never taken for what never was.
+
+use std::process::Command;
+use std::time::Duration;
+
+use factum::{
+    Append, AppendError, Conflict, EventId, NewEvent, Payload, Position, Query, Range, Read, Scope, Selector, Store, StoreError,
+    StoreErrorKind, StreamName, Version, Versions,
+};
+use factum_postgres::testing::Server;
+use factum_postgres::{Logs, Options, PostgresStore};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::support::database;
+use crate::writers::Writers;
+
+/// How many positions a partition has in these tests.
+const SPAN: u64 = 100;
+
+/// A database with small partitions, and a log with three of them and a half.
+async fn filled() -> (String, PostgresStore) {
+    let url = database().await;
+    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let span = sqlx::AssertSqlSafe(format!("ALTER DATABASE \"{name}\" SET factum.partition_span = '{SPAN}'"));
+    connection.execute(span).await.unwrap();
+    let store = factum_postgres::open(&url).await.unwrap();
+    for number in 1..=350 {
+        // A stream that was written long ago alone, one that is written always, and new ones.
+        let stream = match number {
+            1..=10 => "old-1".to_owned(),
+            _ if number % 2 == 0 => "steady-1".to_owned(),
+            _ => format!("s{}-{number}", number / 100),
+        };
+        store.append(Append::new(vec![event(&stream)])).await.unwrap();
+    }
+    (url, store)
+}
+
+fn event(stream: &str) -> NewEvent {
+    let stream: StreamName = stream.parse().unwrap();
+    let tag = format!("of:{stream}").parse().unwrap();
+    NewEvent { tags: vec![tag], ..NewEvent::new(stream, "Happened", Payload::json("{}")).unwrap() }
+}
+
+async fn read(store: &PostgresStore, query: Query) -> Result<Vec<Position>, StoreError> {
+    Ok(store.read(Read::new(query)).await?.events.iter().map(|event| event.position).collect())
+}
+
+fn of_stream(stream: &str, after: u64) -> Query {
+    let versions = Versions { after: Version::new(after), ..Versions::ALL };
+    Selector { scope: Scope::Stream(stream.parse().unwrap(), versions), ..Selector::default() }.into()
+}
+
+fn tagged(stream: &str) -> Query {
+    Selector::tagged("of", stream).unwrap().into()
+}
+
+fn is_archived<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> bool {
+    outcome.is_err_and(|error| error.kind() == StoreErrorKind::NotFound && error.to_string().contains("archive"))
+}
+
+#[tokio::test]
+async fn what_is_archived_is_said_to_be_and_all_else_is_read() {
+    let (url, store) = filled().await;
+    let logs = Logs::at(&url).unwrap();
+    assert_eq!(logs.detach_oldest().await.unwrap(), "archived_through_100");
+    assert_eq!(logs.detach_oldest().await.unwrap(), "archived_through_200");
+    let hot = Position::new(2 * SPAN);
+
+    for query in [Query::all(), of_stream("old-1", 0), of_stream("steady-1", 0), tagged("old-1"), tagged("steady-1")] {
+        assert!(is_archived(read(&store, query.clone()).await), "{query:?}");
+    }
+    let after = store.read(Read::new(Query::all()).range(Range::after(hot))).await.unwrap();
+    assert_eq!(after.events.len(), 150);
+    let last = store.read(Read::new(Query::all()).backward().limit(10)).await.unwrap();
+    assert_eq!(last.events.len(), 10);
+    assert_eq!(read(&store, of_stream("s3-301", 0)).await.unwrap(), [Position::new(301)]);
+    assert_eq!(read(&store, tagged("s3-301")).await.unwrap(), [Position::new(301)]);
+    // The versions of it that are there, as an aggregate reads them after a snapshot.
+    assert_eq!(read(&store, of_stream("steady-1", 96)).await.unwrap().len(), 74);
+    assert!(is_archived(read(&store, of_stream("steady-1", 94)).await));
+}
+
+#[tokio::test]
+async fn an_append_is_refused_where_it_would_have_to_know_what_is_archived() {
+    let (url, store) = filled().await;
+    let first = store.read(Read::new(Query::all()).limit(1)).await.unwrap().events.remove(0);
+    Logs::at(&url).unwrap().detach_oldest().await.unwrap();
+
+    let append = |query: Query, after: u64| {
+        let append = Append::new(vec![event("new-1")]).condition(query, Position::new(after));
+        let store = store.clone();
+        async move { store.append(append).await }
+    };
+    // Tags are known for good, and so is where a stream begins.
+    assert!(matches!(append(tagged("old-1"), 0).await, Err(AppendError::Conflict(Conflict::Condition { .. }))));
+    append(tagged("nobody"), 0).await.unwrap();
+    append(of_stream("s3-none", 0), 0).await.unwrap();
+    append(Selector::default().event_type("Other".parse().unwrap()).into(), SPAN).await.unwrap();
+    let refused = append(Selector::default().event_type("Other".parse().unwrap()).into(), 0).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Store(error) if is_archived::<()>(Err(error.clone()))));
+
+    let id: EventId = first.id;
+    let repeated = store.append(Append::new(vec![NewEvent { id, ..event("old-1") }])).await.unwrap_err();
+    assert!(matches!(repeated, AppendError::Store(error) if is_archived::<()>(Err(error.clone()))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_partition_that_was_dumped_dropped_and_restored_is_as_it_was() {
+    let (url, store) = filled().await;
+    let before = store.read(Read::new(Query::all())).await.unwrap().events;
+    let writers = Writers::start(&url, "busy", Duration::from_millis(20));
+    let logs = Logs::at(&url).unwrap();
+    // The other log is in it until it is past it.
+    let table = loop {
+        match logs.detach_oldest().await {
+            Ok(table) => break table,
+            Err(error) => assert!(error.to_string().contains("not sealed"), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    // Who comes later begins there.
+    let late = Options::default().log("late").open(&url).await.unwrap();
+    late.append(Append::new(vec![event("late-1")])).await.unwrap();
+
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let dump = tempfile::NamedTempFile::new().unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let status = Command::new(Server::shared().program(program)).args(arguments).arg(dump.path()).status().unwrap();
+        assert!(status.success(), "{program}");
+    };
+    run("pg_dump", &[&url, "--format=custom", &format!("--table=factum.{table}"), "--file"]);
+    connection.execute(sqlx::AssertSqlSafe(format!("DROP TABLE factum.{table}"))).await.unwrap();
+    let refused = logs.attach_newest().await.unwrap_err().to_string();
+    assert!(refused.contains("restore it"), "{refused}");
+
+    run("pg_restore", &["--dbname", &url]);
+    connection.execute("SET factum.drops_log = 'yes'").await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(format!("CREATE TABLE kept AS TABLE factum.{table}"))).await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(format!("DELETE FROM factum.{table} WHERE position = 7"))).await.unwrap();
+    let refused = logs.attach_newest().await.unwrap_err().to_string();
+    assert!(refused.contains("restore it whole"), "{refused}");
+    let back = format!("INSERT INTO factum.{table} SELECT * FROM kept WHERE position = 7");
+    connection.execute(sqlx::AssertSqlSafe(back)).await.unwrap();
+
+    assert_eq!(logs.attach_newest().await.unwrap(), "events_through_100");
+    let acknowledged = tokio::task::block_in_place(|| writers.stop());
+    assert_eq!(store.read(Read::new(Query::all())).await.unwrap().events, before);
+    assert_eq!(late.read(Read::new(Query::all())).await.unwrap().events.len(), 1);
+    let busy = Options::default().log("busy").open(&url).await.unwrap();
+    assert_eq!(crate::writers::stored(&busy).await, acknowledged);
+    for change in ["UPDATE factum.events_through_100 SET type = 'Other'", "DELETE FROM factum.events_through_100"] {
+        connection.execute("SET factum.drops_log = ''").await.unwrap();
+        let refused = connection.execute(change).await.unwrap_err().to_string();
+        assert!(refused.contains("events never change"), "{refused}");
+    }
+}
