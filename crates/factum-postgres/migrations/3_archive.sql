@@ -65,9 +65,12 @@ BEGIN
     SELECT * INTO STRICT v_partition FROM factum.partitions p WHERE NOT p.archived ORDER BY p.through LIMIT 1;
     SELECT l.name INTO v_log FROM factum.logs l
         WHERE v_partition.after < l.head AND l.head < v_partition.through ORDER BY l.name LIMIT 1;
-    IF FOUND OR NOT EXISTS (SELECT FROM factum.logs l WHERE v_partition.through <= l.head) THEN
-        RAISE EXCEPTION 'the partition through position % is not sealed: % is still in it', v_partition.through,
-            coalesce('the log ' || v_log, 'no log is past it, or one') USING ERRCODE = 'FA006';
+    IF FOUND THEN
+        RAISE EXCEPTION 'the partition through position % is not sealed: the log % is still in it', v_partition.through, v_log
+            USING ERRCODE = 'FA006';
+    END IF;
+    IF NOT EXISTS (SELECT FROM factum.logs l WHERE v_partition.through <= l.head) THEN
+        RAISE EXCEPTION 'no log is past the partition through position %', v_partition.through USING ERRCODE = 'FA006';
     END IF;
     v_table := 'archived_through_' || v_partition.through;
     EXECUTE format('ALTER TABLE factum.events DETACH PARTITION factum.%I', 'events_through_' || v_partition.through);

@@ -70,6 +70,19 @@ fn logs_are_created_listed_and_dropped_and_do_not_see_each_other() {
 }
 
 #[test]
+fn what_cannot_be_archived_is_said_and_read_models_are_looked_for_in_the_database() {
+    let (folder, url) = (Folder::new(), database());
+    let on = |arguments: &[&str]| folder.run(&[&["--store", &url], arguments].concat());
+    on(&["append", "account-1", "--type", "Opened", "--data", "{}"]).ok();
+    on(&["log", "archive"]).failed(2, &["the log main is still in it"]);
+    on(&["log", "attach"]).failed(2, &["nothing is archived"]);
+    folder.run(&["log", "archive"]).failed(2, &["a folder has no partitions"]);
+    assert_eq!(on(&["projection", "ls"]).values().len(), 0);
+    on(&["projection", "show", "balances"]).failed(4, &["there is no projection balances"]);
+    folder.run(&["projection", "ls", "--read-db", &url]).ok();
+}
+
+#[test]
 fn a_copy_has_the_positions_ids_and_times_and_goes_on_where_it_was() {
     let (folder, url) = (Folder::new(), database());
     let csv = folder.file("orders.csv", rows(2_000));
