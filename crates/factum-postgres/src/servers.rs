@@ -29,6 +29,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// the others may not know that it no longer is.
 pub(crate) const CHECK: Duration = Duration::from_secs(2);
 
+/// How many bytes of changes a standby may be behind another before that one is read from.
+const BEHIND_MAX: i64 = 64 << 20;
+
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -125,6 +128,14 @@ impl Servers {
     /// A connection of its own to a server of the role: to the newest primary, or to the standby that is least behind. Where
     /// there is no standby, the primary does for one.
     pub(crate) async fn connect(&self) -> Result<Connected, StoreError> {
+        let (found, error) = self.probe_all().await;
+        let of_use = found.into_iter().filter(|connected| self.role == Role::Standby || connected.standing.is_of(Role::Primary));
+        let best = of_use.max_by_key(|connected| (connected.standing.is_of(self.role), connected.standing));
+        best.ok_or_else(|| error.unwrap_or_else(|| unavailable("none of the servers is a primary: wait until one is")))
+    }
+
+    /// Those that answer, and what is wrong with one that does not.
+    async fn probe_all(&self) -> (Vec<Connected>, Option<StoreError>) {
         let mut probes = JoinSet::new();
         for (host, options) in self.hosts.iter().cloned().enumerate() {
             probes.spawn(tokio::time::timeout(CONNECT_TIMEOUT, probe(host, options)));
@@ -143,9 +154,7 @@ impl Servers {
                 Err(_late) => error = Some(unavailable("the server does not answer")),
             }
         }
-        found.retain(|connected| self.role == Role::Standby || connected.standing.is_of(Role::Primary));
-        let best = found.into_iter().max_by_key(|connected| (connected.standing.is_of(self.role), connected.standing));
-        best.ok_or_else(|| error.unwrap_or_else(|| unavailable("none of the servers is a primary: wait until one is")))
+        (found, error)
     }
 
     /// Whether another of them may become the primary.
@@ -177,14 +186,18 @@ impl Servers {
         }
     }
 
-    /// Whether another server than this one is the one to use.
+    /// Whether another server than this one is the one to use: a newer primary, or another standby where this one is none any
+    /// more, or far behind.
     pub(crate) async fn is_superseded(&self, host: usize) -> bool {
-        match self.connect().await {
-            Ok(best) => {
-                let _ = best.connection.close().await;
-                best.host != host && best.standing.is_of(self.role)
-            }
-            Err(_none) => false,
+        let (found, _) = self.probe_all().await;
+        let (own, others): (Vec<_>, Vec<_>) = found.iter().partition(|connected| connected.host == host);
+        let own = own.first().map(|own| own.standing).filter(|standing| standing.is_of(self.role));
+        let others = others.iter().map(|other| other.standing).filter(|standing| standing.is_of(self.role));
+        match (own, others.max()) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(Standing::Standby { replayed }), Some(Standing::Standby { replayed: other })) => replayed + BEHIND_MAX < other,
+            (Some(own), Some(other)) => own < other,
         }
     }
 
