@@ -23,6 +23,11 @@ fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
         "FA004" => (Unsupported, "append with a program that keeps the same read models inline"),
         "25006" => (ReadOnly, "the server is a standby: connect to the primary"),
         "28000" | "28P01" => (Invalid, "the server lets this user not in: mend the user or the password in the URL"),
+        "26000" | "42P05" => (
+            Unsupported,
+            "a pooler shares the connection by transactions and keeps no prepared statements: have it keep them, as PgBouncer \
+             does from 1.21 with max_prepared_statements, or share by sessions",
+        ),
         "3D000" => (NotFound, "there is no such database: create it"),
         "42501" => (ReadOnly, "this user may not: grant it the right"),
         "53100" => (Full, "the disk of the server is full: free some space"),

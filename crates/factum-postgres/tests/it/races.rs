@@ -329,6 +329,25 @@ async fn a_server_that_is_not_there_is_unavailable_within_the_stores_patience() 
 }
 
 #[tokio::test]
+async fn an_append_that_a_timeout_of_the_database_ends_is_unavailable_and_recorded_when_it_is_repeated() {
+    let url = database().await;
+    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    factum_postgres::open(&url).await.unwrap().close().await;
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let bound = sqlx::AssertSqlSafe(format!("ALTER DATABASE \"{name}\" SET statement_timeout = '100ms'"));
+    other.execute(bound).await.unwrap();
+    let store = Options::default().patience(Duration::from_millis(500)).open(&url).await.unwrap();
+    // Somebody else has the turn, and keeps it.
+    other.execute("BEGIN; SELECT pg_advisory_xact_lock(1717658484, log) FROM factum.logs").await.unwrap();
+    let append = Append::new(vec![event("a-1")]);
+    let refused = store.append(append.clone()).await.unwrap_err();
+    assert!(matches!(&refused, AppendError::Store(error) if error.kind() == StoreErrorKind::Unavailable), "{refused}");
+    assert!(refused.to_string().contains("statement_timeout"), "{refused}");
+    other.execute("ROLLBACK").await.unwrap();
+    assert_eq!(store.append(append).await.unwrap().positions.through, Position::new(1));
+}
+
+#[tokio::test]
 async fn a_log_goes_on_past_the_end_of_a_partition() {
     let url = database().await;
     let store = factum_postgres::open(&url).await.unwrap();
