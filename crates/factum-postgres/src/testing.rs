@@ -35,7 +35,16 @@ impl Server {
     /// # Panics
     /// Where there is no PostgreSQL here, or it does not start.
     pub fn start(settings: &[&str]) -> Self {
-        let (folder, programs) = (tempfile::tempdir().expect("a temporary folder can be made"), programs());
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// Starts one whose temporary folder is in this one, on the disk that is to be measured.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_in(folder: &Path, settings: &[&str]) -> Self {
+        let folder = std::path::absolute(folder).expect("a folder has a name");
+        let (folder, programs) = (tempfile::tempdir_in(folder).expect("a temporary folder can be made"), programs());
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("a folder can be made");
         if is_root() {
@@ -56,6 +65,11 @@ impl Server {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(&["max_connections=300"]))
+    }
+
+    /// Where it listens, on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where its first database is.

@@ -18,6 +18,15 @@ pub(crate) fn cqrs_es() -> Result<&'static Path> {
     BUILT.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 
+/// The program of the peers on PostgreSQL, which link another sqlx than this one: built likewise.
+///
+/// # Errors
+/// As [`cqrs_es`].
+pub(crate) fn postgres() -> Result<&'static Path> {
+    static BUILT: LazyLock<Result<PathBuf>> = LazyLock::new(|| build("postgres"));
+    BUILT.as_deref().map_err(|error| anyhow!("{error:#}"))
+}
+
 fn build(peer: &str) -> Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (manifest, target) = (here.join("peers").join(peer).join("Cargo.toml"), here.join("../../target/peers"));
