@@ -9,6 +9,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 /// What the manifest of cqrs-es' program pins.
 pub(crate) const CQRS_ES_VERSION: &str = "0.5.0";
 
+/// What the manifest of the program of the peers on PostgreSQL pins.
+pub(crate) const DISINTEGRATE_VERSION: &str = "4.0.1";
+pub(crate) const EVENTCORE_VERSION: &str = "2.1.0";
+pub(crate) const POSTGRES_ES_VERSION: &str = "0.5.0";
+
 /// The program of cqrs-es, which links another SQLite than this one: built when it is first asked for, as this one is.
 ///
 /// # Errors

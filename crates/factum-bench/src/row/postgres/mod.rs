@@ -6,6 +6,7 @@ use crate::child::Child;
 use crate::config::Config;
 use crate::contending::python;
 use crate::database::Databases;
+use crate::projection::program;
 use crate::system::System;
 use crate::table::Table;
 
@@ -56,9 +57,9 @@ fn note(config: &Config, version: &str) -> String {
          over streams and nothing that follows. eventsourcing is Python, with a thread a writer in one process.",
         config.postgres.rounds,
         config.postgres.seconds,
-        round::versions::DISINTEGRATE,
-        round::versions::EVENTCORE,
+        program::DISINTEGRATE_VERSION,
+        program::EVENTCORE_VERSION,
         python::VERSION,
-        round::versions::POSTGRES_ES,
+        program::POSTGRES_ES_VERSION,
     )
 }

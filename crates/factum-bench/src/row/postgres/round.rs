@@ -13,16 +13,6 @@ use crate::moments::Moments;
 use crate::stats::Latencies;
 use crate::system::System;
 
-/// What the manifest of the peers pins.
-pub(super) mod versions {
-    /// Of disintegrate-postgres.
-    pub(in super::super) const DISINTEGRATE: &str = "4.0.1";
-    /// Of eventcore-postgres.
-    pub(in super::super) const EVENTCORE: &str = "2.1.0";
-    /// Of postgres-es.
-    pub(in super::super) const POSTGRES_ES: &str = "0.5.0";
-}
-
 /// What is appended before anything is measured, so that no table is empty and every connection has been used.
 const WARM_WRITERS: u64 = 16;
 const WARM_EVENTS: u64 = 10;
