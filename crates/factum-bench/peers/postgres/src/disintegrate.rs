@@ -116,8 +116,8 @@ impl contender::Writer for Writer {
     }
 }
 
-/// Makes its tables and functions. One of these has a number in hexadecimal, which PostgreSQL before 16 does not read: there it is
-/// rewritten with the same number in decimal.
+/// Makes its tables and functions. One of these has a number in hexadecimal, which PostgreSQL before 16 does not read: so that
+/// it is there too, it is written again with the same number in decimal.
 async fn create(url: &str) -> Result<()> {
     let options: PgConnectOptions = url.parse()?;
     let pool = PgPool::connect_with(options.options([("check_function_bodies", "off")])).await?;

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::round::{self, Load, Outcome};
+use crate::command::Sample;
 use crate::config::Config;
 use crate::database::Databases;
 use crate::row::Rounds;
@@ -61,7 +62,7 @@ fn push(systems: &[System], load: Load, Measured { appends, followed }: &Measure
 pub(super) fn rates(what: String, systems: &[System], load: Load, rounds: &Rounds) -> Row {
     let mut row = Row::new(what, Better::Higher).of_systems(System::ON_POSTGRES);
     for &system in systems {
-        let value = rounds.median(system, |sample| sample.rate());
+        let value = rounds.median(system, Sample::rate);
         let [p50, p99] =
             [rounds.median(system, |sample| sample.p50_us), rounds.median(system, |sample| sample.p99_us)].map(micros);
         let events = if load.events == 1 { String::new() } else { format!(" ({} events)", short(value * load.events as f64)) };

@@ -47,14 +47,17 @@ fn startable(config: &Config, databases: &mut Databases, table: &mut Table) -> R
 fn note(config: &Config, version: &str) -> String {
     format!(
         "PostgreSQL {version} with its own settings, so fsync and synchronous_commit are on; one server for all, a new database \
-         for each measurement, with some events in it that were analysed. Medians of {} rounds of {} s. Events of about 200 bytes \
-         of JSON; each append expects its writer's own stream as it left it. Factum and disintegrate keep two tags an event, the \
-         others none. The pools are as each library makes them: 10 connections, in eventsourcing up to 15. A follower runs \
-         beside the writers, and its lag counts from the acknowledgement: Factum's subscription, of one process where there are \
-         two; disintegrate's listener {}, woken by its notifications; eventcore's `read_events` {} after the last position, \
-         asked again after 1 ms where there is nothing, without its runner's write of a checkpoint an event; eventsourcing's \
-         notification log {} by `select`, likewise. postgres-es {} by `persist`, without loading the aggregate, has no order \
-         over streams and nothing that follows. eventsourcing is Python, with a thread a writer in one process.",
+         for each measurement, with some events in it that were analysed. Medians of {} rounds of {} s, the systems in turns. \
+         Events of about 200 bytes of JSON; each append expects its writer's own stream as it left it, and is tried again where \
+         a system refuses it all the same. Factum and disintegrate keep two tags an event, the others none. The pools are as \
+         each library makes them: 10 connections, in eventsourcing up to 15. A follower runs beside the writers, and its lag \
+         counts from the acknowledgement; missed is what is in the log and never came to it, in all rounds. It is Factum's \
+         subscription, of one process where there are two; disintegrate-postgres' listener ({}), woken by notifications; \
+         eventcore-postgres' `read_events` ({}) after the last position, asked again after 1 ms where there is nothing, without \
+         the runner that writes a checkpoint for each event; eventsourcing's notification log ({}) by `select`, likewise. \
+         postgres-es ({}), by `persist` without loading the aggregate, has no order over streams and nothing that follows. \
+         eventsourcing is Python: one process with a thread a writer. disintegrate's functions are written for PostgreSQL 16: \
+         before it, one hexadecimal number in them is written in decimal.",
         config.postgres.rounds,
         config.postgres.seconds,
         program::DISINTEGRATE_VERSION,
