@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::workload::{Event, mix};
 
 /// What notes are cut from.
-const LETTERS: &str = "the quick brown fox jumps over the lazy dog and the slow black cat looks at both of them until the sun goes \
-    down behind the hill where nobody ever saw a dog jump over anything but a puddle after the rain of a long week";
+const LETTERS: &str = "the quick brown fox jumps over the lazy dog and the slow black cat looks at both of them until the \
+    sun goes down behind the hill where nobody ever saw a dog jump over anything but a puddle after the rain of a long week";
 
 /// Bytes of a note, which make an event about as long as those of the other suites.
 const NOTE_BYTES: usize = 100;
