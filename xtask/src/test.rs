@@ -75,7 +75,8 @@ fn line(command: &Command) -> String {
 }
 
 /// Packages that are workspaces of their own.
-const APART: &[&str] = &["fuzz/Cargo.toml", "crates/factum-bench/peers/cqrs-es/Cargo.toml"];
+const APART: &[&str] =
+    &["fuzz/Cargo.toml", "crates/factum-bench/peers/cqrs-es/Cargo.toml", "crates/factum-bench/peers/postgres/Cargo.toml"];
 
 fn format() -> Result<Outcome, String> {
     run(cargo().args(["fmt", "--all", "--check"]))?;

@@ -1,5 +1,6 @@
 //! The process of one system, from the measuring side: each has its own, so that memory, caches and kills are its own.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -7,6 +8,7 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{Command, Memory, Reply, Sample};
+use crate::contending::python;
 use crate::converse::ANSWER;
 use crate::projection::program;
 use crate::system::System;
@@ -26,7 +28,8 @@ impl Child {
     /// # Errors
     /// Where the process does not start or the system does not open.
     pub(crate) fn start(system: System, folder: &Path) -> Result<Self> {
-        Self::spawn(system, own("serve", system)?, folder)
+        std::fs::create_dir_all(folder)?;
+        Self::spawn(system, own("serve", system)?, folder.as_os_str())
     }
 
     /// The same of a system that projects.
@@ -38,13 +41,30 @@ impl Child {
             System::CqrsEs => std::process::Command::new(program::cqrs_es()?),
             _ => own("serve-projection", system)?,
         };
-        Self::spawn(system, program, folder)
+        std::fs::create_dir_all(folder)?;
+        Self::spawn(system, program, folder.as_os_str())
     }
 
-    fn spawn(system: System, mut program: std::process::Command, folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
+    /// The same of a system on PostgreSQL, with the URL of its database.
+    ///
+    /// # Errors
+    /// As [`Child::start_projecting`].
+    pub(crate) fn start_on_postgres(system: System, url: &str) -> Result<Self> {
+        let program = match system {
+            System::Eventsourcing => python::eventsourcing()?,
+            System::Disintegrate | System::PostgresEs | System::Eventcore => {
+                let mut program = std::process::Command::new(program::postgres()?);
+                program.arg(system.name());
+                program
+            }
+            _ => own("serve-postgres", system)?,
+        };
+        Self::spawn(system, program, url.as_ref())
+    }
+
+    fn spawn(system: System, mut program: std::process::Command, place: &OsStr) -> Result<Self> {
         let mut process = program
-            .arg(folder)
+            .arg(place)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -52,7 +72,7 @@ impl Child {
         let commands = process.stdin.take().context("no pipe to the process")?;
         let answers = BufReader::new(process.stdout.take().context("no pipe from the process")?);
         let mut child = Self { system, process, commands, answers, opened: Sample::default() };
-        child.opened = child.sample_of_answer()?;
+        child.opened = child.measured()?;
         Ok(child)
     }
 
@@ -67,7 +87,18 @@ impl Child {
     /// What failed in the process.
     pub(crate) fn measure(&mut self, command: &Command) -> Result<Sample> {
         self.send(command)?;
-        self.sample_of_answer()
+        self.measured()
+    }
+
+    /// What was measured, of a command that was sent before.
+    ///
+    /// # Errors
+    /// What failed in the process.
+    pub(crate) fn measured(&mut self) -> Result<Sample> {
+        match self.answer()? {
+            Reply::Sample(sample) => Ok(sample),
+            other => bail!("unexpected answer {other:?}"),
+        }
     }
 
     /// Asks for the memory of the process.
@@ -102,17 +133,14 @@ impl Child {
         Ok(())
     }
 
-    fn send(&mut self, command: &Command) -> Result<()> {
+    /// Sends a command, and does not wait for its answer.
+    ///
+    /// # Errors
+    /// Where the process has ended.
+    pub(crate) fn send(&mut self, command: &Command) -> Result<()> {
         let mut line = serde_json::to_string(command)?;
         line.push('\n');
         self.commands.write_all(line.as_bytes()).with_context(|| format!("the process of {:?} has ended", self.system))
-    }
-
-    fn sample_of_answer(&mut self) -> Result<Sample> {
-        match self.answer()? {
-            Reply::Sample(sample) => Ok(sample),
-            other => bail!("unexpected answer {other:?}"),
-        }
     }
 
     fn answer(&mut self) -> Result<Reply> {

@@ -34,8 +34,29 @@ pub(crate) enum Command {
     Live { writers: u64, seconds: f64, streams: u64 },
     /// Record a deposit and wait until a reader of the table sees it, one after the other, for this many seconds.
     Show { seconds: f64 },
+    /// Follow the log from its beginning, until the process ends.
+    Follow,
+    /// Let writers append to streams of their own for some seconds, and write down when what was acknowledged.
+    Write(Write),
+    /// Wait until this many events, each counted once, came to the follower, or no more come; write down when which one came.
+    Followed { events: u64, moments: PathBuf },
     /// Close the system, then end.
     Close,
+}
+
+/// What writers do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Write {
+    /// The number of the first one: they are numbered one after the other.
+    pub first: u64,
+    /// How many there are.
+    pub writers: u64,
+    /// How many events they append at a time.
+    pub events: u64,
+    /// For how long.
+    pub seconds: f64,
+    /// Where the moments of what was acknowledged go.
+    pub moments: PathBuf,
 }
 
 /// The answer.
@@ -71,6 +92,9 @@ pub(crate) struct Sample {
     /// How many of them are in it more than once.
     #[serde(default)]
     pub doubled: u64,
+    /// How many appends the system refused though nobody else wrote to their streams, so that they were tried again.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 impl Sample {

@@ -42,6 +42,12 @@ pub(crate) struct Arguments {
     /// How many writers record events while a projection follows, one row each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16], value_parser = clap::value_parser!(u64).range(1..=ACCOUNTS))]
     pub live_writers: Vec<u64>,
+    /// How many writers append at once to PostgreSQL, one row each.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u64).range(1..=500))]
+    pub postgres_writers: Vec<u64>,
+    /// How many events they append at a time, one row each.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10], value_parser = clap::value_parser!(u64).range(1..=500))]
+    pub postgres_appends_of: Vec<u64>,
     /// Where the data goes, on the disk that is to be measured; it is removed at the end.
     #[arg(long, default_value = "target/factum-bench-data")]
     pub dir: PathBuf,
@@ -56,7 +62,7 @@ pub(crate) struct Arguments {
 /// A part of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum What {
-    /// All parts.
+    /// All parts but `postgres`.
     All,
     /// Durable appends.
     Append,
@@ -74,6 +80,8 @@ pub(crate) enum What {
     Open,
     /// Projections into a table.
     Project,
+    /// Stores on PostgreSQL, which has to be installed.
+    Postgres,
 }
 
 /// What all rows go by.
@@ -101,6 +109,25 @@ pub(crate) struct Config {
     pub projected: u64,
     /// How many writers record events while a projection follows.
     pub live_writers: Vec<u64>,
+    /// What goes for the systems on PostgreSQL.
+    pub postgres: Postgres,
+}
+
+/// How the systems on PostgreSQL are measured: slower ones than the others, so in fewer and longer rounds.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    /// How many rounds a median is made of.
+    pub rounds: usize,
+    /// How long a measurement takes, in seconds.
+    pub seconds: f64,
+    /// The systems that take part.
+    pub systems: Vec<System>,
+    /// Those that take part in a comparison of one log with several.
+    pub logs: Vec<System>,
+    /// How many writers append at once.
+    pub writers: Vec<u64>,
+    /// How many events they append at a time.
+    pub appends_of: Vec<u64>,
 }
 
 /// A data set and the systems that are measured on it.
@@ -130,12 +157,20 @@ impl Arguments {
             large: DataSet::new(self.events.unwrap_or(events)),
             projected: self.projected.unwrap_or(projected),
             live_writers: self.live_writers.clone(),
+            postgres: Postgres {
+                rounds: self.rounds.unwrap_or(3).max(1),
+                seconds: self.seconds.unwrap_or(if self.quick { 1.0 } else { 5.0 }),
+                systems: among(System::ON_POSTGRES),
+                logs: among(System::LOGS),
+                writers: self.postgres_writers.clone(),
+                appends_of: self.postgres_appends_of.clone(),
+            },
         }
     }
 
     /// Whether a part was asked for.
     pub(crate) fn asks_for(&self, part: What) -> bool {
-        self.what.contains(&part) || self.what.contains(&What::All)
+        self.what.contains(&part) || (self.what.contains(&What::All) && part != What::Postgres)
     }
 }
 

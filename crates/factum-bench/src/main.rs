@@ -16,6 +16,11 @@ mod converse;
 mod peer;
 mod measure;
 mod deposit;
+mod moments;
+mod entry;
+mod contender;
+mod contending;
+mod database;
 mod projector;
 mod projection;
 mod serve;
@@ -47,6 +52,7 @@ fn served() -> Option<(Serve, System, PathBuf)> {
     let serve: Serve = match arguments.next()?.to_str()? {
         "serve" => serve::serve,
         "serve-projection" => serve::serve_projection,
+        "serve-postgres" => serve::serve_postgres,
         _ => return None,
     };
     let name = arguments.next()?;
@@ -97,6 +103,9 @@ fn measure(arguments: &Arguments, config: &Config, table: &mut Table) -> Result<
     }
     if asks_for(What::Project) {
         row::project::run(config, table)?;
+    }
+    if asks_for(What::Postgres) {
+        row::postgres::run(config, table)?;
     }
     Ok(())
 }

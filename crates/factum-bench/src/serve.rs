@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::runtime::Runtime;
 
 use crate::command::{Command, Memory, Reply, Sample};
+use crate::contender;
+use crate::contending::factum::Factum as OnPostgres;
 use crate::converse::converse;
 use crate::measure;
 use crate::peer::bare::{self, Bare};
@@ -31,7 +33,7 @@ pub(crate) fn serve(system: System, folder: &Path) -> Result<()> {
         System::Factum => serve_peer::<Factum>(folder),
         System::Umadb => serve_peer::<UmaDb>(folder),
         System::Sqlite => serve_peer::<Sqlite>(folder),
-        System::Partitioned | System::CqrsEs | System::Eventsourced => bail!("{system:?} only projects"),
+        other => bail!("{other:?} does not keep events in a folder"),
     }
 }
 
@@ -45,7 +47,20 @@ pub(crate) fn serve_projection(system: System, folder: &Path) -> Result<()> {
         System::Partitioned => projector::serve::<Projecting<4>>(folder),
         System::Eventsourced => projector::serve::<Eventsourced>(folder),
         System::CqrsEs => bail!("it has a program of its own"),
-        System::Bare | System::Umadb | System::Sqlite => bail!("{system:?} does not project"),
+        other => bail!("{other:?} does not project"),
+    }
+}
+
+/// Serves a system on a PostgreSQL database, likewise.
+///
+/// # Errors
+/// As [`serve`].
+pub(crate) fn serve_postgres(system: System, url: &Path) -> Result<()> {
+    let url = url.to_str().context("a URL is text")?;
+    match system {
+        System::Factum | System::TwoProcesses => contender::serve::<OnPostgres<1>>(url),
+        System::EightLogs => contender::serve::<OnPostgres<8>>(url),
+        other => bail!("{other:?} is no system on PostgreSQL of this program"),
     }
 }
 
@@ -107,6 +122,7 @@ impl<P: Peer> Served<P> {
             Command::Decide { events, seconds, seed } => self.decide(&peer, DataSet::new(events), seconds, seed)?,
             Command::Memory => return Ok(Reply::Memory(Memory::now()?)),
             Command::CatchUp | Command::Live { .. } | Command::Show { .. } => bail!("only a projection does this"),
+            Command::Follow | Command::Write(_) | Command::Followed { .. } => bail!("only a system on PostgreSQL does this"),
             Command::Close => self.close(peer)?,
         };
         Ok(Reply::Sample(sample))

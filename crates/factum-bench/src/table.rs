@@ -66,6 +66,12 @@ impl Row {
         Self { columns: System::PROJECTORS, ..self }
     }
 
+    /// Of these systems, in this order.
+    #[must_use]
+    pub(crate) fn of_systems(self, columns: &'static [System]) -> Self {
+        Self { columns, ..self }
+    }
+
     /// With the value of a system.
     pub(crate) fn cell(&mut self, system: System, cell: Cell) {
         self.cells.push((system.name(), cell));

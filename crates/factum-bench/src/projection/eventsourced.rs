@@ -14,13 +14,13 @@ use eventsourced::snapshot_store::noop::NoopSnapshotStore;
 use eventsourced::{Command, CommandEffect, EntityRef, EventSourced, EventSourcedExt};
 use eventsourced_postgres::{PostgresEventLog, PostgresEventLogConfig};
 use eventsourced_projection::postgres::{ErrorStrategy, EventHandler, Projection};
+use factum_postgres::testing::Server;
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Executor, Postgres as PostgresDb, Transaction};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::postgres::Postgres;
 use crate::deposit::{Deposit, Totals};
 use crate::projector::Projector;
 
@@ -82,7 +82,7 @@ impl EventHandler<Deposit> for Balances {
 
 /// A server with a log and a table.
 pub(crate) struct Eventsourced {
-    postgres: Postgres,
+    server: Server,
     log: PostgresEventLog<Uuid>,
     reader: PgPool,
     /// An account is in the one that its number falls to, of so many.
@@ -99,13 +99,13 @@ impl Projector for Eventsourced {
     type Receipt = ();
 
     async fn open(folder: &Path) -> Result<Self> {
-        let postgres = Postgres::start(folder).await?;
-        let log = PostgresEventLog::new(config(&postgres)).await?;
-        let reader = PgPool::connect_with(postgres.options()).await?;
+        let server = Server::start_in(folder, &[]);
+        let log = PostgresEventLog::new(config(&server)).await?;
+        let reader = PgPool::connect(&server.url()).await?;
         reader
             .execute("CREATE TABLE accounts (account bigint PRIMARY KEY, deposits bigint NOT NULL, cents bigint NOT NULL)")
             .await?;
-        Ok(Self { postgres, log, reader, entities: Vec::new(), loaded: 0, projections: 0, runtime: None })
+        Ok(Self { server, log, reader, entities: Vec::new(), loaded: 0, projections: 0, runtime: None })
     }
 
     async fn load(&mut self, deposits: Vec<Deposit>) -> Result<()> {
@@ -140,8 +140,9 @@ impl Projector for Eventsourced {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let name = format!("balances-{}", self.projections);
         // What is written to the table may be lost in a power cut, together with how far it goes, as with the other systems.
-        let writer = PgPoolOptions::new().connect_lazy_with(self.postgres.options().options([("synchronous_commit", "off")]));
-        let config = config(&self.postgres);
+        let options = self.server.url().parse::<PgConnectOptions>()?.options([("synchronous_commit", "off")]);
+        let writer = PgPoolOptions::new().connect_lazy_with(options);
+        let config = config(&self.server);
         let run = async move {
             let log = PostgresEventLog::<Uuid>::new(config).await?;
             let projection =
@@ -197,12 +198,13 @@ impl Projector for Eventsourced {
     }
 
     async fn close(self) -> Result<()> {
-        self.postgres.stop()
+        self.server.stop();
+        Ok(())
     }
 }
 
-fn config(postgres: &Postgres) -> PostgresEventLogConfig {
-    let (host, port, setup) = ("127.0.0.1".to_owned(), postgres.port(), true);
+fn config(server: &Server) -> PostgresEventLogConfig {
+    let (host, port, setup) = ("127.0.0.1".to_owned(), server.port(), true);
     PostgresEventLogConfig { host, port, setup, poll_interval: POLL, ..PostgresEventLogConfig::default() }
 }
 

@@ -2,5 +2,4 @@
 
 pub(crate) mod eventsourced;
 pub(crate) mod factum;
-mod postgres;
 pub(crate) mod program;

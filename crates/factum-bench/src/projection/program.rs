@@ -9,12 +9,26 @@ use anyhow::{Context, Result, anyhow, ensure};
 /// What the manifest of cqrs-es' program pins.
 pub(crate) const CQRS_ES_VERSION: &str = "0.5.0";
 
+/// What the manifest of the program of the peers on PostgreSQL pins.
+pub(crate) const DISINTEGRATE_VERSION: &str = "4.0.1";
+pub(crate) const EVENTCORE_VERSION: &str = "2.1.0";
+pub(crate) const POSTGRES_ES_VERSION: &str = "0.5.0";
+
 /// The program of cqrs-es, which links another SQLite than this one: built when it is first asked for, as this one is.
 ///
 /// # Errors
 /// Where it cannot be built.
 pub(crate) fn cqrs_es() -> Result<&'static Path> {
     static BUILT: LazyLock<Result<PathBuf>> = LazyLock::new(|| build("cqrs-es"));
+    BUILT.as_deref().map_err(|error| anyhow!("{error:#}"))
+}
+
+/// The program of the peers on PostgreSQL, which link another sqlx than this one: built likewise.
+///
+/// # Errors
+/// As [`cqrs_es`].
+pub(crate) fn postgres() -> Result<&'static Path> {
+    static BUILT: LazyLock<Result<PathBuf>> = LazyLock::new(|| build("postgres"));
     BUILT.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 

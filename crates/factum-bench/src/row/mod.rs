@@ -14,6 +14,7 @@ pub(crate) mod dcb;
 pub(crate) mod disk;
 pub(crate) mod memory;
 pub(crate) mod open;
+pub(crate) mod postgres;
 pub(crate) mod project;
 pub(crate) mod read;
 pub(crate) mod stream;
@@ -35,7 +36,12 @@ impl Rounds {
 
     /// How many events there were in all of a system's samples.
     pub(crate) fn events(&self, system: System) -> u64 {
-        self.of(system).map(|sample| sample.events).sum()
+        self.sum(system, |sample| sample.events)
+    }
+
+    /// How much there was of something in all of a system's samples.
+    pub(crate) fn sum(&self, system: System, of: impl Fn(&Sample) -> u64) -> u64 {
+        self.of(system).map(of).sum()
     }
 
     fn of(&self, system: System) -> impl Iterator<Item = &Sample> {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,7 +31,16 @@ impl Server {
     /// # Panics
     /// Where there is no PostgreSQL here, or it does not start.
     pub fn start(settings: &[&str]) -> Self {
-        let (folder, programs) = (tempfile::tempdir().expect("a temporary folder can be made"), postgres());
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// Starts one whose temporary folder is in this one, on the disk that is to be measured.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_in(folder: &Path, settings: &[&str]) -> Self {
+        let folder = std::path::absolute(folder).expect("a folder has a name");
+        let (folder, programs) = (tempfile::tempdir_in(folder).expect("a temporary folder can be made"), postgres());
         let data = folder_of_postgres(folder.path(), "data");
         let initdb = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--pgdata"];
         succeeds(own(&programs.join("initdb"), folder.path()).args(initdb).arg(&data), "make a cluster: see `server.log`");
@@ -46,6 +55,11 @@ impl Server {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(&["max_connections=300"]))
+    }
+
+    /// Where it listens, on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where its first database is.
