@@ -1,7 +1,7 @@
 //! Partitions are detached, dumped, dropped, restored and attached: what is not there is never taken for what never was.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use factum::{
     Append, AppendError, Conflict, EventId, NewEvent, Payload, Position, Query, Range, Read, Scope, Selector, Store, StoreError,
@@ -16,6 +16,9 @@ use crate::writers::Writers;
 
 /// How many positions a partition has in these tests.
 const SPAN: u64 = 100;
+
+/// How long the other log may take to fill one of them.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database with small partitions, and a log with three of them and a half.
 async fn filled() -> (String, PostgresStore) {
@@ -113,7 +116,9 @@ async fn a_partition_that_was_dumped_dropped_and_restored_is_as_it_was() {
     let writers = Writers::start(&url, "busy", Duration::from_millis(20));
     let logs = Logs::at(&url).unwrap();
     // The other log is in it until it is past it.
+    let started = Instant::now();
     let table = loop {
+        assert!(started.elapsed() < PATIENCE, "the other log does not come on");
         match logs.detach_oldest().await {
             Ok(table) => break table,
             Err(error) => assert!(error.to_string().contains("not sealed"), "{error}"),
