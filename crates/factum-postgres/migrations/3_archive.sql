@@ -43,11 +43,12 @@ BEGIN
     END;
 END $$;
 
--- Takes the turns of all logs, so that nobody appends meanwhile.
+-- Takes the turns of all logs, so that nobody appends meanwhile; before them that of creating one, so that none is left out.
 CREATE FUNCTION factum.take_all_turns() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_log int;
 BEGIN
+    PERFORM pg_advisory_xact_lock(1717658484, 0);
     FOR v_log IN SELECT l.log FROM factum.logs l ORDER BY l.log LOOP
         PERFORM pg_advisory_xact_lock(1717658484, v_log);
     END LOOP;

@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
+use factum::__private::guarded;
 use factum::{
     EventSet, HandlerError, Position, Projection, Query, Range, Read, ReadDb, ReadModelName, ReadModels, RecordedEvent,
     StoreError, StoreErrorKind, TypedEvent,
@@ -17,7 +17,7 @@ use crate::error::{failed, is_lost};
 use crate::names::schema;
 use crate::read_db::{PgDb, check_names, swap_views};
 use crate::read_tx::{Link, PgTx};
-use crate::reader;
+use crate::reader::{self, AGAIN};
 use crate::servers::Servers;
 
 type Handled<'a> = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send + 'a>>;
@@ -50,19 +50,17 @@ impl<P: Projection<Db = PgDb>> Inline for Of<P> {
     }
 
     fn apply<'a>(&'a self, tx: &'a mut PgTx, event: &'a RecordedEvent) -> Handled<'a> {
-        Box::pin(async move {
+        // A panic would end whatever appends for the whole program.
+        Box::pin(guarded(async move {
             let Some(data) = P::Events::of(event)? else { return Ok(()) };
             self.projection.apply(tx, &TypedEvent { data, recorded: event.clone() }).await
-        })
+        }))
     }
 }
 
 /// The read models of a log that are kept inline, in the order of their names. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Inlines(Vec<Arc<dyn Inline>>);
-
-/// How long a transaction of the filling waits before it is tried again.
-const AGAIN: Duration = Duration::from_millis(50);
 
 impl Inlines {
     /// These, and one more.
@@ -131,12 +129,12 @@ impl Inlines {
                 let message = format!("{model} is run as a projection of its own: name one of them anew, or drop it");
                 return Err(StoreError::new(StoreErrorKind::Invalid, message));
             }
-            let deadline = Instant::now() + servers.patience;
+            let mut deadline = Instant::now() + servers.patience;
             let filling = Filling { inline: &**inline, db, servers, log };
             loop {
                 match filling.step().await {
                     Ok(true) => break,
-                    Ok(false) => {}
+                    Ok(false) => deadline = Instant::now() + servers.patience,
                     Err(error) if error.kind() == StoreErrorKind::Unavailable && Instant::now() < deadline => {
                         tokio::time::sleep(AGAIN).await;
                     }

@@ -164,8 +164,16 @@ pub(crate) async fn find(connection: &mut PgConnection, name: &str) -> Result<Op
 /// Makes a log, if there is none of that name; whether it did.
 pub(crate) async fn create(connection: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
     check_log_name(name)?;
-    let insert = sqlx::query("INSERT INTO factum.logs (name) VALUES ($1) ON CONFLICT DO NOTHING").bind(name.to_owned());
-    Ok(insert.execute(connection).await.map_err(failed("create the log"))?.rows_affected() == 1)
+    if find(connection, name).await?.is_some() {
+        return Ok(false);
+    }
+    // Not while a partition is detached, which takes the turns of all logs that there are.
+    let insert = sqlx::query(
+        "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(1717658484, 0))
+         INSERT INTO factum.logs (name) SELECT $1 FROM turn ON CONFLICT DO NOTHING",
+    );
+    let inserted = insert.bind(name.to_owned()).execute(connection).await.map_err(failed("create the log"))?;
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// Refuses what is no name of a log: letters, digits, `_`, `-` and `.`, up to [`LOG_NAME_BYTES_MAX`] of them.

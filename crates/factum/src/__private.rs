@@ -1,4 +1,4 @@
-//! What the code of `#[derive(Event)]` calls. It is no part of the interface.
+//! What the code of `#[derive(Event)]` calls, and what other crates of the project do. It is no part of the interface.
 
 use std::fmt::Display;
 
@@ -6,6 +6,7 @@ pub use serde;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use crate::projection::failure::guarded;
 use crate::{Codec, CodecError, NameError, Payload, Shape, Tag};
 
 /// Writes an event's data.

@@ -110,6 +110,27 @@ async fn an_append_is_refused_where_it_would_have_to_know_what_is_archived() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_log_that_is_created_while_a_partition_is_detached_keeps_its_events() {
+    let (url, _store) = filled().await;
+    // As if the other log came just after the logs were looked at.
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let definition = "SELECT pg_get_functiondef('factum.detach_oldest'::regproc)";
+    let function: String = sqlx::query_scalar(definition).fetch_one(&mut connection).await.unwrap();
+    let after = "PERFORM factum.take_all_turns();";
+    assert!(function.contains(after), "the function begins otherwise now: change this test with it");
+    let sleepy = function.replace("ALTER TABLE factum.events DETACH", "SELECT pg_sleep(1); ALTER TABLE factum.events DETACH");
+    connection.execute(sqlx::AssertSqlSafe(sleepy)).await.unwrap();
+
+    let logs = Logs::at(&url).unwrap();
+    let detached = tokio::spawn(async move { logs.detach_oldest().await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let late = Options::default().log("late").open(&url).await.unwrap();
+    late.append(Append::new(vec![event("late-1")])).await.unwrap();
+    detached.await.unwrap().unwrap();
+    assert_eq!(read(&late, Query::all()).await.unwrap(), [Position::new(1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_partition_that_was_dumped_dropped_and_restored_is_as_it_was() {
     let (url, store) = filled().await;
     let before = store.read(Read::new(Query::all())).await.unwrap().events;

@@ -142,6 +142,36 @@ async fn an_append_that_a_read_model_cannot_apply_records_nothing_and_the_others
     assert_eq!((debts, rows(&db).await.len()), (8, 8));
 }
 
+/// Panics where a deposit is of nothing.
+struct Panics;
+
+impl Projection for Panics {
+    const NAME: &'static str = "panics";
+    const VERSION: u32 = 1;
+    type Events = AccountEvent;
+    type Db = PgDb;
+
+    async fn create(&self, _tx: &mut PgTx) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    async fn apply(&self, _tx: &mut PgTx, event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
+        let AccountEvent::Deposited { cents } = event.data;
+        assert_ne!(cents, 0, "nothing is deposited");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_append_that_a_read_model_panics_at_is_refused_and_the_store_goes_on() {
+    let store = Options::default().inline(Panics).open(&database().await).await.unwrap();
+    let refused = store.append(deposited("account-1", 0)).await.unwrap_err();
+    assert!(matches!(&refused, AppendError::Store(error) if error.kind() == StoreErrorKind::Invalid), "{refused}");
+    assert!(refused.to_string().contains("nothing is deposited"), "{refused}");
+    let appended = store.append(deposited("account-1", 1)).await.unwrap();
+    assert_eq!(appended.positions.through, Position::new(1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_version_that_comes_while_others_append_has_each_event_once() {
     let url = database().await;

@@ -51,7 +51,7 @@ impl Unavailable {
 }
 
 /// Runs a handler; a panic in it is a failure of the event like any other.
-pub(crate) async fn guarded(handler: impl Future<Output = Result<(), HandlerError>>) -> Result<(), HandlerError> {
+pub async fn guarded(handler: impl Future<Output = Result<(), HandlerError>>) -> Result<(), HandlerError> {
     let mut handler = pin!(handler);
     std::future::poll_fn(|context| {
         // What a panic leaves half-done is the transaction, which is dropped with it.
