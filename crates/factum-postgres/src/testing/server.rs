@@ -51,6 +51,27 @@ impl Server {
         server
     }
 
+    /// Starts another one with a copy of the disk of this one, which must be stopped; on demand as a standby, which is read
+    /// from and follows nobody.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn copied(&self, as_standby: bool) -> Self {
+        assert!(self.process().is_none(), "stop it first: its disk changes");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        // It opens the folder to the user postgres.
+        let data = folder_of_postgres(folder.path(), "data");
+        std::fs::remove_dir(&data).expect("it is empty");
+        succeeds(Command::new("cp").arg("-a").arg(self.folder.path().join("data")).arg(&data), "copy what is on the disk");
+        if as_standby {
+            std::fs::write(data.join("standby.signal"), "").expect("a file can be written");
+        }
+        let (programs, settings) = (self.programs.clone(), self.settings.clone());
+        let server = Self { folder, programs, port: free_port(), settings, process: Mutex::new(None) };
+        server.launch();
+        server
+    }
+
     /// One for all tests of this process, with a database of their own by [`database`](Self::database).
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();

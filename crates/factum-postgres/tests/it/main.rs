@@ -8,5 +8,6 @@ mod kills;
 mod pauses;
 mod races;
 mod read_models;
+mod standby;
 mod support;
 mod writers;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use factum::testing::read_db::{self, Backend};
 use factum::testing::survives_kills;
-use factum::{Draft, HandlerError, Log, Phase, ReadDb, ReadModels, StoreErrorKind};
+use factum::{Draft, HandlerError, Log, Phase, ReadDb, ReadModelName, ReadModels, StoreErrorKind};
 use factum_postgres::testing::Server;
 use factum_postgres::{PgDb, PgTx};
+use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::balances::{AccountEvent, Balances, deposit, expected, rows};
@@ -179,4 +180,23 @@ async fn a_projection_goes_on_when_its_server_was_killed() {
     assert_eq!((head.get(), rows(&db).await), (1_500, expected(1_500)));
     shutdown.cancel();
     running.ended().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_could_not_begin_a_transaction_is_of_use_again() {
+    let url = database().await;
+    let db = PgDb::open(&url).await.unwrap();
+    // As on a server that is a standby: in all sessions from here on.
+    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    let read_only = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = on");
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    other.execute(sqlx::AssertSqlSafe(read_only)).await.unwrap();
+    let model = ReadModelName::new("balances", 1).unwrap();
+    assert_eq!(db.begin(&model).await.map(drop).unwrap_err().kind(), StoreErrorKind::ReadOnly);
+    // When the connection is back, it is the one that is used.
+    while db.pool().num_idle() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    db.now().await.unwrap();
+    assert_eq!(db.pool().size(), 1);
 }
