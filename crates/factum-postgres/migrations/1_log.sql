@@ -1,18 +1,26 @@
 -- The log: events, and what finds them. Every table is keyed by log, and every statement names it.
+--
+-- While a transaction stays open, nothing that was replaced meanwhile goes away. So what each append replaces has a key that rises
+-- with it, and is found from the top: however much lies below, nobody comes by it.
 
 CREATE TABLE factum.logs (
-    log          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name         text COLLATE "C" NOT NULL UNIQUE,
-    -- The position of the last event, and when it was recorded, in microseconds since 1970.
-    head         bigint NOT NULL DEFAULT 0,
-    recorded_at  bigint,
-    -- Which server recorded it: by its timeline, and when it was started.
-    server       text,
+    log       int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name      text COLLATE "C" NOT NULL UNIQUE,
+    -- Which server recorded its last event: by its timeline, and when it was started.
+    server    text,
     -- The read models that each append changes too, in order.
-    inline       text[] NOT NULL DEFAULT '{}',
+    inline    text[] NOT NULL DEFAULT '{}',
     -- Events up to this position are archived: they are not in the table.
-    archived     bigint NOT NULL DEFAULT 0
-) WITH (fillfactor = 20);
+    archived  bigint NOT NULL DEFAULT 0
+);
+
+-- A row for each log: the position of its last event, and when that was recorded, in microseconds since 1970.
+CREATE TABLE factum.heads (
+    log          int NOT NULL,
+    head         bigint NOT NULL,
+    recorded_at  bigint,
+    PRIMARY KEY (log, head)
+);
 
 -- The events after a position, up to the next epoch, were recorded by one server between two starts or promotions. So of two
 -- servers that have an epoch in common, what both have of it, and all before it, is the same: whatever else one of them has may
@@ -28,17 +36,24 @@ CREATE TABLE factum.streams (
     log             int NOT NULL,
     stream          text COLLATE "C" NOT NULL,
     category        text COLLATE "C" NOT NULL,
-    version         bigint NOT NULL,
     first_position  bigint NOT NULL,
     first_at        bigint NOT NULL,
-    last_position   bigint NOT NULL,
-    last_at         bigint NOT NULL,
     PRIMARY KEY (log, stream)
-) WITH (fillfactor = 80);
+);
 -- The log as another type: so that no plan takes these for a look by the primary key, which they would seem as good for while the
 -- table is small.
 CREATE INDEX streams_in_order ON factum.streams ((log::bigint), first_position);
 CREATE INDEX streams_by_category ON factum.streams ((log::bigint), category, first_position);
+
+-- A row for each stream: its version, and its last event.
+CREATE TABLE factum.versions (
+    log          int NOT NULL,
+    stream       text COLLATE "C" NOT NULL,
+    version      bigint NOT NULL,
+    position     bigint NOT NULL,
+    recorded_at  bigint NOT NULL,
+    PRIMARY KEY (log, stream, version)
+);
 
 CREATE TABLE factum.events (
     log           int NOT NULL,
@@ -87,13 +102,14 @@ CREATE TABLE factum.tags (
     PRIMARY KEY (log, tag, position) INCLUDE (type)
 );
 
+-- A row for each consumer.
 CREATE TABLE factum.consumers (
     log       int NOT NULL,
     consumer  text COLLATE "C" NOT NULL,
     -- In whatever the consumer counts, up to 2^64 - 1.
     through   numeric(20) NOT NULL,
-    PRIMARY KEY (log, consumer)
-) WITH (fillfactor = 50);
+    PRIMARY KEY (log, consumer, through)
+);
 
 -- Read models that are changed in the transaction of each append, or are being filled to be so.
 CREATE TABLE factum.inline (
@@ -161,3 +177,9 @@ CREATE VIEW factum.recorded AS
         timestamptz 'epoch' + e.recorded_at * interval '1 microsecond' AS recorded_at,
         string_to_array(e.tags, E'\n') AS tags, e.metadata::jsonb AS metadata, e.json::jsonb AS json, e.data
     FROM factum.events e JOIN factum.logs l USING (log);
+
+-- The newest row of each log.
+CREATE VIEW factum.newest_heads AS
+    SELECT l.log, l.name, l.archived, h.head, h.recorded_at FROM factum.logs l CROSS JOIN LATERAL (
+        SELECT h.head, h.recorded_at FROM factum.heads h WHERE h.log = l.log ORDER BY h.head DESC LIMIT 1
+    ) h;

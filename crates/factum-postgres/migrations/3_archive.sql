@@ -29,7 +29,9 @@ BEGIN
             SELECT FROM factum.streams s
             WHERE s.log = p_log AND s.stream = p_text AND s.first_position <= v_archived AND p_from < coalesce((
                 SELECT e.version - 1 FROM factum.events e WHERE e.log = p_log AND e.stream = p_text ORDER BY e.version LIMIT 1
-            ), s.version)
+            ), (
+                SELECT v.version FROM factum.versions v WHERE v.log = p_log AND v.stream = p_text ORDER BY v.version DESC LIMIT 1
+            ))
         )
         WHEN 2 THEN EXISTS (
             SELECT FROM factum.streams s
@@ -64,13 +66,13 @@ DECLARE
 BEGIN
     PERFORM factum.take_all_turns();
     SELECT * INTO STRICT v_partition FROM factum.partitions p WHERE NOT p.archived ORDER BY p.through LIMIT 1;
-    SELECT l.name INTO v_log FROM factum.logs l
+    SELECT l.name INTO v_log FROM factum.newest_heads l
         WHERE v_partition.after < l.head AND l.head < v_partition.through ORDER BY l.name LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'the partition through position % is not sealed: the log % is still in it', v_partition.through, v_log
             USING ERRCODE = 'FA006';
     END IF;
-    IF NOT EXISTS (SELECT FROM factum.logs l WHERE v_partition.through <= l.head) THEN
+    IF NOT EXISTS (SELECT FROM factum.newest_heads l WHERE v_partition.through <= l.head) THEN
         RAISE EXCEPTION 'no log is past the partition through position %', v_partition.through USING ERRCODE = 'FA006';
     END IF;
     v_table := 'archived_through_' || v_partition.through;
@@ -78,7 +80,8 @@ BEGIN
     EXECUTE format('ALTER TABLE factum.%I RENAME TO %I', 'events_through_' || v_partition.through, v_table);
     PERFORM factum.make_partition(v_partition.after, v_partition.through);
     UPDATE factum.partitions p SET archived = true WHERE p.through = v_partition.through;
-    UPDATE factum.logs l SET archived = v_partition.through WHERE v_partition.through <= l.head;
+    UPDATE factum.logs l SET archived = v_partition.through
+        WHERE v_partition.through <= (SELECT h.head FROM factum.newest_heads h WHERE h.log = l.log);
     RETURN v_table;
 END $$;
 

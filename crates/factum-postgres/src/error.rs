@@ -13,7 +13,10 @@ pub(crate) fn failed(what: &str) -> impl FnOnce(sqlx::Error) -> StoreError {
 
 /// SQLSTATEs: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. Those that begin with FA are Factum's own.
 fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
-    use StoreErrorKind::{Corrupt, Full, Invalid, NotFound, ReadOnly, Unavailable, Unsupported};
+    use StoreErrorKind::{Corrupt, Full, Invalid, NotFound, ReadOnly, Unavailable, UnknownOutcome, Unsupported};
+    if is_unreadable(error) {
+        return (UnknownOutcome, format!("the database's answer cannot be read: {error}"));
+    }
     let Some(code) = code(error) else { return (Unavailable, format!("the database does not answer: {error}")) };
     let (kind, advice) = match &code[..] {
         "FA001" => (NotFound, "the log is dropped: create it, and open it again"),
@@ -47,7 +50,13 @@ fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
 /// Whether the connection is gone, or leads to a server that is not the primary any more.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     // Where all connections are in use, more of them would make it worse.
-    !matches!(error, sqlx::Error::PoolTimedOut) && code(error).is_none_or(|code| is_lost_code(&code) || code == "25006")
+    !matches!(error, sqlx::Error::PoolTimedOut)
+        && !is_unreadable(error)
+        && code(error).is_none_or(|code| is_lost_code(&code) || code == "25006")
+}
+
+fn is_unreadable(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
 }
 
 fn is_lost_code(code: &str) -> bool {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use factum::__private::guarded;
 use factum::{
-    EventSet, HandlerError, Position, Projection, Query, Range, Read, ReadDb, ReadModelName, ReadModels, RecordedEvent,
+    Append, EventSet, HandlerError, Position, Projection, Query, Range, Read, ReadDb, ReadModelName, ReadModels, RecordedEvent,
     StoreError, StoreErrorKind, TypedEvent,
 };
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::time::Instant;
 
-use crate::batch::{Batch, Call};
+use crate::answer::Answer;
+use crate::call::Call;
 use crate::error::{failed, is_lost};
 use crate::names::schema;
 use crate::read_db::{PgDb, check_names, swap_views};
@@ -90,19 +91,21 @@ impl Inlines {
     /// Calls the function, and applies what it records, in one transaction. The connection comes back if it can be used on.
     pub(crate) async fn record(
         &self,
-        batch: &Batch,
+        appends: &[Append],
         call: &Call,
         mut connection: PgConnection,
-    ) -> (Option<PgConnection>, Result<Vec<PgRow>, StoreError>) {
-        let rows = async {
+    ) -> (Option<PgConnection>, Result<Answer, StoreError>) {
+        let answer = async {
             connection.execute("BEGIN").await?;
-            let rows = batch.call(&mut connection, call).await?;
-            let events = batch.recorded(&rows)?;
-            Ok((rows, events))
+            call.make(appends, &mut connection).await
         };
-        let (rows, events) = match rows.await {
-            Ok(recorded) => recorded,
+        let answer = match answer.await {
+            Ok(answer) => answer,
             Err(error) => return rolled_back(connection, is_lost(&error), failed("record it")(error)).await,
+        };
+        let events = match &answer {
+            Answer::Recorded(recorded) => recorded.events(appends),
+            Answer::Refused(_) => Vec::new(),
         };
         for inline in &self.0 {
             let mut tx = PgTx { model: inline.model().clone(), link: Link::Append(connection), publishes: false };
@@ -115,7 +118,7 @@ impl Inlines {
             }
         }
         match connection.execute("COMMIT").await {
-            Ok(_) => (Some(connection), Ok(rows)),
+            Ok(_) => (Some(connection), Ok(answer)),
             Err(error) => rolled_back(connection, is_lost(&error), failed("record it")(error)).await,
         }
     }

@@ -19,6 +19,8 @@ mod logs;
 
 // An append enters.
 mod batch;
+mod call;
+mod answer;
 mod inline;
 mod sequencer;
 

@@ -152,7 +152,7 @@ const ARCHIVE_WAIT: Duration = Duration::from_millis(500);
 const ARCHIVE_TRIES: u32 = 60;
 
 /// Tables with rows of logs; that of the logs last.
-const TABLES: [&str; 8] = ["tags", "ids", "consumers", "streams", "events", "epochs", "inline", "logs"];
+const TABLES: [&str; 10] = ["tags", "ids", "consumers", "versions", "streams", "events", "epochs", "inline", "heads", "logs"];
 
 /// The number of a log; `None` where there is none of that name.
 pub(crate) async fn find(connection: &mut PgConnection, name: &str) -> Result<Option<i32>, StoreError> {
@@ -169,8 +169,10 @@ pub(crate) async fn create(connection: &mut PgConnection, name: &str) -> Result<
     }
     // Not while a partition is detached, which takes the turns of all logs that there are.
     let insert = sqlx::query(
-        "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(1717658484, 0))
-         INSERT INTO factum.logs (name) SELECT $1 FROM turn ON CONFLICT DO NOTHING",
+        "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(1717658484, 0)), made AS (
+             INSERT INTO factum.logs (name) SELECT $1 FROM turn ON CONFLICT DO NOTHING RETURNING log
+         )
+         INSERT INTO factum.heads (log, head) SELECT log, 0 FROM made",
     );
     let inserted = insert.bind(name.to_owned()).execute(connection).await.map_err(failed("create the log"))?;
     Ok(inserted.rows_affected() == 1)

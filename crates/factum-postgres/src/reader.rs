@@ -12,7 +12,7 @@ use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres, Row, Type};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::batch::{Scoped, lines};
+use crate::call::{Scoped, lines};
 use crate::error::{failed, is_lost};
 use crate::rows::{COLUMNS, bigint, correlation_key, event};
 use crate::servers::Servers;
@@ -90,7 +90,7 @@ pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 /// The position of the last event.
 pub(crate) async fn head(servers: &Arc<Servers>, log: i32) -> Result<Position, StoreError> {
     let head = |pool: PgPool| async move {
-        sqlx::query_scalar::<_, i64>("SELECT head FROM factum.logs WHERE log = $1").bind(log).fetch_optional(&pool).await
+        sqlx::query_scalar::<_, i64>("SELECT head FROM factum.newest_heads WHERE log = $1").bind(log).fetch_optional(&pool).await
     };
     let head = tried(servers, "read the head", head).await?;
     head.map(|head| Position::new(head.cast_unsigned())).ok_or_else(crate::logs::dropped)
@@ -99,7 +99,8 @@ pub(crate) async fn head(servers: &Arc<Servers>, log: i32) -> Result<Position, S
 /// How far a consumer got.
 pub(crate) async fn consumed(servers: &Arc<Servers>, log: i32, consumer: &ConsumerName) -> Result<Position, StoreError> {
     let mark = |pool: PgPool| {
-        let select = "SELECT through::text FROM factum.consumers WHERE log = $1 AND consumer = $2";
+        let select =
+            "SELECT c.through::text FROM factum.consumers c WHERE c.log = $1 AND c.consumer = $2 ORDER BY c.through DESC LIMIT 1";
         let select = sqlx::query_scalar::<_, String>(select).bind(log).bind(consumer.as_str().to_owned());
         async move { select.fetch_optional(&pool).await }
     };
@@ -128,9 +129,14 @@ pub(crate) async fn streams(servers: &Arc<Servers>, log: i32, read: &ReadStreams
     let limit = read.limit.clamp(1, limits::PAGE_EVENTS_MAX);
     let rows = |pool: PgPool| {
         let select = sqlx::query(
-            "SELECT stream, version, first_position, first_at, last_position, last_at FROM factum.streams
-             WHERE log::bigint = $1 AND $2 < first_position AND ($3::text IS NULL OR category = $3) AND starts_with(stream, $4)
-             ORDER BY first_position LIMIT $5",
+            "SELECT s.stream, v.version, s.first_position, s.first_at, v.position, v.recorded_at
+             FROM factum.streams s CROSS JOIN LATERAL (
+                SELECT v.version, v.position, v.recorded_at FROM factum.versions v
+                WHERE v.log = s.log AND v.stream = s.stream ORDER BY v.version DESC LIMIT 1
+             ) v
+             WHERE s.log::bigint = $1 AND $2 < s.first_position AND ($3::text IS NULL OR s.category = $3)
+                AND starts_with(s.stream, $4)
+             ORDER BY s.first_position LIMIT $5",
         );
         let category = read.category.as_ref().map(|category| category.as_str().to_owned());
         let select = select.bind(i64::from(log)).bind(bigint(read.after.get())).bind(category).bind(read.prefix.clone());
@@ -212,15 +218,17 @@ impl Statement {
         let from = match &query.selectors[..] {
             [all] if *all == Selector::default() => format!("factum.events e WHERE {LOG}"),
             selectors => {
+                // Each is looked for by its position, whatever the statistics say: they are those of an empty table for a while.
                 let found = self.positions(selectors, order, limit);
-                format!("({found}) found JOIN factum.events e ON e.log = $1 AND e.position = found.position WHERE {LOG}")
+                let event = format!("SELECT * FROM factum.events e WHERE {LOG} AND e.position = found.position OFFSET 0");
+                format!("({found}) found CROSS JOIN LATERAL ({event}) e")
             }
         };
         let bytes = limits::PAGE_BYTES;
         // A page is full with the event that makes it so: what counts is what stands before each.
         format!(
             "SELECT l.head, (SELECT h.epoch FROM factum.epochs h WHERE h.log = $1 ORDER BY h.after DESC LIMIT 1), l.archived, e.*
-             FROM factum.logs l LEFT JOIN (
+             FROM factum.newest_heads l LEFT JOIN (
                 SELECT *, sum(bytes) OVER (ORDER BY position{order} ROWS UNBOUNDED PRECEDING) - bytes AS before FROM (
                     SELECT {COLUMNS}, e.bytes FROM {from} ORDER BY e.position{order} LIMIT {limit}
                 ) e
@@ -280,7 +288,7 @@ impl Statement {
     fn tagged(&mut self, tags: &[factum::Tag]) -> String {
         let tagged = |tag: &factum::Tag| {
             let tag = self.bind(tag.as_str().to_owned());
-            format!(" AND EXISTS (SELECT FROM factum.tags t WHERE t.log = $1 AND t.tag = {tag} AND t.position = e.position)")
+            format!(" AND (SELECT true FROM factum.tags t WHERE t.log = $1 AND t.tag = {tag} AND t.position = e.position)")
         };
         tags.iter().map(tagged).collect()
     }

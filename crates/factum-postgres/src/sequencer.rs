@@ -1,17 +1,20 @@
 //! The sequencer: it takes the appends that wait, and has the database record them, many at a time.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use factum::{Append, AppendError, Appended, Clock, StoreError, StoreErrorKind};
 use sqlx::Connection;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Batch, Call};
+use crate::answer::Answer;
+use crate::batch::Batch;
+use crate::call::Call;
 use crate::changes::Head;
 use crate::error::{failed, is_lost};
 use crate::inline::Inlines;
@@ -20,8 +23,10 @@ use crate::servers::Servers;
 /// An append, and who waits for what becomes of it.
 pub(crate) struct Waiting {
     pub(crate) append: Append,
-    pub(crate) reply: oneshot::Sender<Result<Appended, AppendError>>,
+    pub(crate) reply: Reply,
 }
+
+type Reply = oneshot::Sender<Result<Appended, AppendError>>;
 
 /// How many appends wait at most; more of them wait for their place.
 pub(crate) const QUEUE: usize = 1_024;
@@ -50,13 +55,7 @@ impl Sequencer {
     /// Goes on until the store is closed, and what waits is answered.
     pub(crate) async fn run(mut self) {
         while let Some((batch, replies)) = self.next_batch().await {
-            let outcomes = self.record(batch).await;
-            let through = outcomes.iter().flatten().map(|appended| appended.positions.through).max();
-            self.head.reached(through.unwrap_or_default());
-            for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                // Whoever asked may be gone; it is recorded all the same.
-                let _ = reply.send(outcome);
-            }
+            self.record(batch.into_appends(), replies).await;
         }
         if let Some((_, connection)) = self.connection {
             let _ = connection.close().await;
@@ -64,7 +63,7 @@ impl Sequencer {
     }
 
     /// What waits, as far as it goes together; `None` where nothing more will come.
-    async fn next_batch(&mut self) -> Option<(Batch, Vec<oneshot::Sender<Result<Appended, AppendError>>>)> {
+    async fn next_batch(&mut self) -> Option<(Batch, Vec<Reply>)> {
         if self.deferred.is_empty() {
             let next = self.closed.run_until_cancelled(self.queue.recv()).await;
             if next.is_none() {
@@ -93,35 +92,55 @@ impl Sequencer {
         Some((batch, replies))
     }
 
-    /// Has a batch recorded, each append whole or not at all. Where it is at fault as a whole, each is tried alone.
-    async fn record(&mut self, batch: Batch) -> Vec<Result<Appended, AppendError>> {
-        match self.call(&batch).await {
-            Ok(rows) => batch.outcomes(&rows),
-            Err(Failure { error, may_be_recorded: false }) if 1 < batch.len() && error.kind() != StoreErrorKind::Unavailable => {
-                let mut outcomes = Vec::with_capacity(batch.len());
-                for append in batch.into_appends() {
-                    let alone = Batch::of(append);
-                    outcomes.push(match self.call(&alone).await {
-                        Ok(rows) => alone.outcomes(&rows).remove(0),
-                        Err(failure) => Err(failure.into_error().into()),
-                    });
+    /// Has appends recorded, each whole or not at all, and answers them: those that are in the way of the others first, and the
+    /// others are called again. Where they are at fault together, each is tried alone.
+    async fn record(&mut self, appends: Vec<Append>, replies: Vec<Reply>) {
+        let mut rest = VecDeque::from([(appends, replies)]);
+        while let Some((mut appends, mut replies)) = rest.pop_front() {
+            match self.call(&appends).await {
+                Ok(Answer::Recorded(recorded)) => {
+                    for (reply, appended) in replies.into_iter().zip(recorded.appended(&appends)) {
+                        self.answer(reply, Ok(appended));
+                    }
                 }
-                outcomes
-            }
-            Err(failure) => {
-                let error = failure.into_error();
-                (0..batch.len()).map(|_| Err(error.clone().into())).collect()
+                Ok(Answer::Refused(mut refused)) => {
+                    refused.sort_unstable_by_key(|(index, _)| Reverse(*index));
+                    for (index, outcome) in refused {
+                        appends.remove(index);
+                        self.answer(replies.remove(index), outcome);
+                    }
+                    if !appends.is_empty() {
+                        rest.push_front((appends, replies));
+                    }
+                }
+                Err(Failure { error, may_be_recorded: false })
+                    if 1 < appends.len() && error.kind() != StoreErrorKind::Unavailable =>
+                {
+                    rest.extend(appends.into_iter().zip(replies).map(|(append, reply)| (vec![append], vec![reply])));
+                }
+                Err(failure) => {
+                    let error = failure.into_error();
+                    replies.into_iter().for_each(|reply| self.answer(reply, Err(error.clone().into())));
+                }
             }
         }
     }
 
+    fn answer(&self, reply: Reply, outcome: Result<Appended, AppendError>) {
+        if let Ok(appended) = &outcome {
+            self.head.reached(appended.positions.through);
+        }
+        // Whoever asked may be gone; it is recorded all the same.
+        let _ = reply.send(outcome);
+    }
+
     /// Calls until a server answers. To call again is harmless: what is recorded is answered with the original.
-    async fn call(&mut self, batch: &Batch) -> Result<Vec<PgRow>, Failure> {
+    async fn call(&mut self, appends: &[Append]) -> Result<Answer, Failure> {
         let deadline = Instant::now() + self.servers.patience;
         let (mut wait, mut may_be_recorded) = (FIRST_WAIT, false);
         loop {
-            let error = match self.try_call(batch, &mut may_be_recorded).await {
-                Ok(rows) => return Ok(rows),
+            let error = match self.try_call(appends, &mut may_be_recorded).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) if error.kind() == StoreErrorKind::Unavailable => error,
                 Err(error) => return Err(Failure { error, may_be_recorded }),
             };
@@ -133,7 +152,7 @@ impl Sequencer {
         }
     }
 
-    async fn try_call(&mut self, batch: &Batch, may_be_recorded: &mut bool) -> Result<Vec<PgRow>, StoreError> {
+    async fn try_call(&mut self, appends: &[Append], may_be_recorded: &mut bool) -> Result<Answer, StoreError> {
         let now = self.clock.as_ref().map(|clock| clock.now());
         let call = Call { log: self.log, now, inline: self.inline.names() };
         let (host, mut connection) = match self.connection.take() {
@@ -141,9 +160,9 @@ impl Sequencer {
             None => self.servers.connect().await.map(|connected| (connected.host, connected.connection))?,
         };
         if !self.inline.is_empty() {
-            return self.try_inline(batch, &call, (host, connection), may_be_recorded).await;
+            return self.try_inline(appends, &call, (host, connection), may_be_recorded).await;
         }
-        let called = self.servers.bounded(host, batch.call(&mut connection, &call)).await;
+        let called = self.servers.bounded(host, call.make(appends, &mut connection)).await;
         if called.as_ref().is_err_and(is_lost) {
             // It may be recorded all the same: it is called again, elsewhere.
             *may_be_recorded = true;
@@ -159,21 +178,21 @@ impl Sequencer {
     /// As [`try_call`](Self::try_call), with what the read models make of it in the same transaction.
     async fn try_inline(
         &mut self,
-        batch: &Batch,
+        appends: &[Append],
         call: &Call,
         (host, connection): (usize, PgConnection),
         may_be_recorded: &mut bool,
-    ) -> Result<Vec<PgRow>, StoreError> {
+    ) -> Result<Answer, StoreError> {
         let inline = self.inline.clone();
-        let recorded = async { Ok(inline.record(batch, call, connection).await) };
+        let recorded = async { Ok(inline.record(appends, call, connection).await) };
         match self.servers.bounded(host, recorded).await {
-            Ok((connection, rows)) => {
+            Ok((connection, answer)) => {
                 self.connection = connection.map(|connection| (host, connection));
                 if self.connection.is_none() {
                     *may_be_recorded = true;
                     self.servers.lost(host);
                 }
-                rows
+                answer
             }
             Err(late) => {
                 *may_be_recorded = true;

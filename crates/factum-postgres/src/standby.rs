@@ -63,7 +63,7 @@ impl Standby {
         let through = |pool: PgPool| async move {
             sqlx::query_scalar::<_, i64>(
                 "SELECT coalesce((SELECT min(n.after) FROM factum.epochs n WHERE n.log = $1 AND e.after < n.after), l.head)
-                 FROM factum.epochs e JOIN factum.logs l ON l.log = $1 WHERE e.log = $1 AND e.epoch = $2",
+                 FROM factum.epochs e JOIN factum.newest_heads l ON l.log = $1 WHERE e.log = $1 AND e.epoch = $2",
             )
             .bind(log)
             .bind(epoch)

@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::batch::{Batch, Call};
+use crate::answer::Answer;
+use crate::call::Call;
 use crate::changes::Head;
 use crate::error::failed;
 use crate::reader;
@@ -78,9 +79,11 @@ impl PostgresStore {
         let milliseconds = OWN_TURN_MAX.as_millis().to_string();
         sqlx::query(bounds).bind(milliseconds).execute(&mut *transaction).await.map_err(failed("bound the transaction"))?;
         let now = self.0.clock.as_ref().map(|clock| clock.now());
-        let (batch, call) = (Batch::of(append), Call { log: self.0.log, now, inline: Vec::new() });
-        let rows = batch.call(transaction, &call).await.map_err(failed("record it"))?;
-        batch.outcomes(&rows).remove(0)
+        let (appends, call) = ([append], Call { log: self.0.log, now, inline: Vec::new() });
+        match call.make(&appends, transaction).await.map_err(failed("record it"))? {
+            Answer::Recorded(recorded) => Ok(recorded.appended(&appends).remove(0)),
+            Answer::Refused(mut refused) => refused.remove(0).1,
+        }
     }
 
     /// Takes no more appends, and resolves when what waits is answered. Whoever waits for a change is told of one.

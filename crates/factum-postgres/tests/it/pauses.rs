@@ -51,7 +51,8 @@ async fn change_function(url: &str, change: impl Fn(&str) -> String) {
 }
 
 /// What a statement begins with.
-const STATEMENTS: [&str; 8] = ["PERFORM ", "SELECT ", "IF ", "FOR ", "INSERT ", "RETURN ", "UPDATE ", "v_refused :="];
+const STATEMENTS: [&str; 10] =
+    ["PERFORM ", "SELECT ", "IF ", "FOR ", "INSERT ", "RETURN", "UPDATE ", "DELETE ", "WITH ", "v_mark_rows :="];
 
 /// A pause before each statement of the body, those in blocks included.
 fn with_pauses(function: &str) -> String {
@@ -61,7 +62,7 @@ fn with_pauses(function: &str) -> String {
         let is_statement = STATEMENTS.iter().any(|word| line.trim_start().starts_with(word));
         // A statement begins after another has ended, or with a block. What was found is asked right after it was looked for.
         let ended = before.ends_with(';') || ["THEN", "ELSE", "LOOP"].iter().any(|word| before.ends_with(word));
-        if in_body && is_statement && ended && !line.contains("NOT FOUND") {
+        if in_body && is_statement && ended && !line.contains("FOUND") {
             lines.push(PAUSE);
             pauses += 1;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use factum::{
     Append, AppendError, Conflict, Draft, Event, EventId, Expected, Log, Model, NameError, NewEvent, Payload, Position, Query,
-    Range, Read, Selector, Store, StoreErrorKind, StreamName, Version,
+    Range, Read, ReadStreams, Selector, Store, StoreErrorKind, StreamName, Version,
 };
 use factum_postgres::testing::Server;
 use factum_postgres::{Logs, Options, PostgresStore};
@@ -90,6 +90,69 @@ async fn a_reader_sees_each_event_of_fourteen_writers_once_and_in_order_beside_f
     let written: BTreeSet<EventId> = writers.join_all().await.into_iter().flatten().collect();
     let read = tokio::time::timeout(PATIENCE, reader).await.unwrap().unwrap();
     assert_eq!(read.iter().copied().collect::<BTreeSet<_>>(), written);
+}
+
+#[tokio::test]
+async fn appends_and_reads_come_by_no_more_rows_the_longer_a_transaction_is_forgotten() {
+    const APPENDS: u64 = 200;
+    let url = database().await;
+    factum_postgres::open(&url).await.unwrap().close().await;
+    let _forgotten = forgotten_transactions(Server::shared(), &url).await;
+    let mut read = [0, 0];
+    for (part, read) in read.iter_mut().enumerate() {
+        let before = entries_read(&url).await;
+        let store = factum_postgres::open(&url).await.unwrap();
+        for number in (part as u64 * APPENDS..).take(APPENDS as usize) {
+            let (stream, version) = ("a-1".parse().unwrap(), Version::new(number));
+            let append = Append::new(vec![event("a-1")]).expect(stream, Expected::Exact(version));
+            store.append(append.consumed("reader".parse().unwrap(), Position::new(number + 1))).await.unwrap();
+            assert_eq!(store.head().await.unwrap(), Position::new(number + 1));
+            store.read(Read::new(Query::all()).range(Range::after(Position::new(number)))).await.unwrap();
+            store.streams(ReadStreams::default()).await.unwrap();
+            store.consumed("reader".parse().unwrap()).await.unwrap();
+        }
+        store.close().await;
+        drop(store);
+        *read = entries_read(&url).await - before;
+    }
+    assert!(read[1] < read[0] * 3 / 2, "{APPENDS} appends and reads came by {} rows, the next by {}", read[0], read[1]);
+}
+
+#[tokio::test]
+async fn what_a_query_selects_is_looked_for_by_its_positions_whatever_the_statistics_say() {
+    const EVENTS: usize = 3_000;
+    let url = database().await;
+    let store = factum_postgres::open(&url).await.unwrap();
+    // They are those of a nearly empty table.
+    store.append(Append::new(vec![tagged(0)])).await.unwrap();
+    PgConnection::connect(&url).await.unwrap().execute("ANALYZE").await.unwrap();
+    store.append(Append::new((1..EVENTS).map(tagged).collect())).await.unwrap();
+    let before = entries_read(&url).await;
+    let by_type = Selector::default().event_type("Happened".parse().unwrap());
+    let by_tags = Selector::tagged("course", "c1").unwrap().tag("half:0".parse().unwrap());
+    let mut found = 0;
+    for selector in [by_type, by_tags] {
+        found += store.read(Read::new(selector.into()).limit(EVENTS)).await.unwrap().events.len();
+    }
+    drop(store);
+    let read = entries_read(&url).await - before;
+    assert!(read < 10 * found as i64, "{found} events were found by way of {read}");
+}
+
+/// An event with a tag that all have, and one that every other has.
+fn tagged(number: usize) -> NewEvent {
+    let tags = vec!["course:c1".parse().unwrap(), format!("half:{}", number % 2).parse().unwrap()];
+    NewEvent { tags, ..event("a-1") }
+}
+
+/// How many entries of indexes were read so far, dead ones included.
+async fn entries_read(url: &str) -> i64 {
+    // Sessions report what they did at their end at the latest.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    sqlx::query_scalar("SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE schemaname = 'factum'")
+        .fetch_one(&mut PgConnection::connect(url).await.unwrap())
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -354,7 +417,7 @@ async fn a_log_goes_on_past_the_end_of_a_partition() {
     let mut connection = PgConnection::connect(&url).await.unwrap();
     // As if so many events had been recorded before.
     for head in [4_999_998, 9_999_998] {
-        sqlx::query("UPDATE factum.logs SET head = $1").bind(head as i64).execute(&mut connection).await.unwrap();
+        sqlx::query("UPDATE factum.heads SET head = $1").bind(head as i64).execute(&mut connection).await.unwrap();
         let appended = store.append(Append::new(vec![event("a-1"), event("a-1"), event("a-1")])).await.unwrap();
         assert_eq!(appended.positions.through, Position::new(head + 3));
         let page = store.read(Read::new(Query::all()).range(Range::after(Position::new(head)))).await.unwrap();

@@ -45,8 +45,8 @@ async fn a_standby_that_was_ahead_when_the_primary_failed_shows_what_both_have()
         "SET factum.drops_log = 'yes'",
         "DELETE FROM factum.events WHERE position = 3",
         "DELETE FROM factum.ids WHERE position = 3",
-        "UPDATE factum.streams SET version = 2, last_position = 2",
-        "UPDATE factum.logs SET head = 2",
+        "UPDATE factum.versions SET version = 2, position = 2",
+        "UPDATE factum.heads SET head = 2",
     ] {
         connection.execute(statement).await.unwrap();
     }
