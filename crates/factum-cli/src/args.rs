@@ -27,11 +27,11 @@ impl Cli {
         let matches = Self::command().get_matches();
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         // The demo's events could not be taken out again of a store that only the environment names.
-        if matches!(cli.command, Command::Demo) && matches.value_source("dir") != Some(ValueSource::CommandLine) {
-            cli.global.dir = DEMO_DIR.into();
-            cli.global.store = None;
-        }
         let typed = |argument| matches.value_source(argument) == Some(ValueSource::CommandLine);
+        if matches!(cli.command, Command::Demo) && !typed("dir") {
+            cli.global.dir = DEMO_DIR.into();
+            cli.global.store = cli.global.store.filter(|_| typed("store"));
+        }
         match (typed("dir"), typed("store")) {
             (true, true) => {
                 let message = "--dir and --store name two stores: leave one of them out";
@@ -130,14 +130,14 @@ pub(crate) enum Command {
     Copy(Copy),
     /// Bring the schema of a database to this program's version
     Migrate,
-    /// Check every byte of the store, and print a receipt of it
+    /// Check all of the store: every byte of a folder, and print a receipt of it
     Verify(Verify),
-    /// Copy the store while it is in use
+    /// Copy the store to a folder while it is in use
     Backup(Backup),
     /// Measure this machine: appends to a throw-away store, or reads of this one
     #[command(subcommand)]
     Bench(Bench),
-    /// Run the example bank on a store in ./factum-demo, or in --dir, and say what it does
+    /// Run the example bank on a store in ./factum-demo, or in --dir or --store, and say what it does
     Demo,
     /// Print the script that completes `factum` in a shell
     Completions {
@@ -560,7 +560,7 @@ pub(crate) struct Backup {
 /// `factum bench`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Append to a new store beside the folder, which is removed afterwards
+    /// Append to a new store beside this one, which is removed afterwards
     Append(Load),
     /// Read this store from its start to its end, over and over
     Read(Load),

@@ -52,14 +52,6 @@ impl Target {
         }
     }
 
-    /// The folder, of a command that needs one.
-    pub(crate) fn folder(&self) -> Result<&Path, Failure> {
-        match self {
-            Self::Folder(dir) => Ok(dir),
-            Self::Postgres { .. } => Err(Failure::usage("this command is for a store in a folder: name it with --dir")),
-        }
-    }
-
     /// Opens the store to append, and creates it where there is none.
     pub(crate) async fn writer(&self) -> Result<Opened, Failure> {
         self.check()?;
@@ -90,12 +82,6 @@ impl Target {
             }
         };
         opened.map_err(|error| self.missing(error))
-    }
-
-    /// Opens the store in the folder to read it.
-    pub(crate) fn folder_reader(&self) -> Result<EmbeddedStore, Failure> {
-        self.check()?;
-        factum_embedded::open_read_only(self.folder()?).map_err(|error| self.missing(error))
     }
 
     /// Refuses a file in place of a folder.

@@ -30,6 +30,9 @@ mod reader;
 mod standby;
 mod changes;
 
+// It is kept.
+mod verify;
+
 // The whole.
 mod options;
 mod store;
@@ -50,6 +53,7 @@ pub use options::{DEFAULT_LOG, Options};
 pub use read_db::{PgDb, READ_CONNECTIONS, SWAP_WAIT};
 pub use read_tx::PgTx;
 pub use store::{OWN_TURN_MAX, PostgresStore};
+pub use verify::Verified;
 
 /// Opens the log [`DEFAULT_LOG`] of a database, to write and read: see [`Options::open`].
 ///

@@ -21,6 +21,7 @@ use crate::reader;
 use crate::sequencer::Waiting;
 use crate::servers::Servers;
 use crate::standby::Standby;
+use crate::verify::{self, Verified};
 
 /// How long a transaction of a caller's own waits for a log's turn, and how long it may do nothing once it has it.
 pub const OWN_TURN_MAX: Duration = Duration::from_secs(10);
@@ -84,6 +85,20 @@ impl PostgresStore {
             Answer::Recorded(recorded) => Ok(recorded.appended(&appends).remove(0)),
             Answer::Refused(mut refused) => refused.remove(0).1,
         }
+    }
+
+    /// Checks the whole log, also while others append to it: that each event can be read, that positions and versions have no
+    /// gaps and times never go back, and that what events are found by (ids, tags, streams, categories, correlations, causes)
+    /// says what they say. Archived events are not looked at. The pages of the tables and the indexes themselves are for
+    /// PostgreSQL's own checksums and `pg_amcheck`.
+    ///
+    /// `progress` is told up to which position it is checked, of which.
+    ///
+    /// # Errors
+    /// [`StoreError`] of kind `Corrupt` with the place of the damage, or where the database cannot be read.
+    pub async fn verify(&self, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<Verified, StoreError> {
+        self.check_open()?;
+        verify::verify(&self.0.primary, self.0.log, progress).await
     }
 
     /// Takes no more appends, and resolves when what waits is answered. Whoever waits for a change is told of one.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use factum::{AnyStore, Append, EventType, NewEvent, Payload, Query, Read, Store, StreamName};
+use factum_postgres::Logs;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -35,13 +36,14 @@ pub(crate) async fn run(args: Bench, mut context: Context<'_>) -> Result<(), Fai
             measure(&load, |_| read(store.clone(), load.clone())).await?
         }
         Bench::Append(load) => {
-            let target = Throwaway::beside(&context.target)?;
-            context.console.detail(&format!("appending to {}", target.0.display()));
-            let opened = Target::Folder(target.0.clone()).writer().await?;
+            let throwaway = Throwaway::beside(&context.target)?;
+            context.console.detail(&format!("appending to {}", throwaway.name));
+            let opened = throwaway.target.writer().await?;
             let store = opened.store();
-            let measured = measure(&load, |client| append(store.clone(), load.clone(), client)).await?;
+            let measured = measure(&load, |client| append(store.clone(), load.clone(), client)).await;
             opened.close().await;
-            measured
+            throwaway.remove().await?;
+            measured?
         }
     };
     context.output.record(&measured)
@@ -120,22 +122,44 @@ fn microseconds(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
-/// A new folder on the same disk as the store's. It is removed at the end: events cannot be taken out of a store again.
-struct Throwaway(PathBuf);
+/// A new store beside another one, on the same disk or in the same database. It is removed at the end: events cannot be taken out
+/// of a store again.
+struct Throwaway {
+    target: Target,
+    name: String,
+}
 
 impl Throwaway {
     fn beside(target: &Target) -> Result<Self, Failure> {
-        let dir = std::path::absolute(target.folder()?).map_err(|error| Failure::file(Path::new("."), &error))?;
+        let dir = match target {
+            Target::Folder(dir) => dir,
+            Target::Postgres { url, .. } => {
+                let name = format!("bench-{}", std::process::id());
+                return Ok(Self { target: Target::Postgres { url: url.clone(), log: name.clone() }, name });
+            }
+        };
+        let dir = std::path::absolute(dir).map_err(|error| Failure::file(Path::new("."), &error))?;
         // Taken apart and put together, a path has no separator at its end, after which the new name would be in the store.
         let mut path = OsString::from(dir.components().collect::<PathBuf>());
         path.push(format!(".bench-{}", std::process::id()));
-        Ok(Self(path.into()))
+        let path = PathBuf::from(path);
+        Ok(Self { name: path.display().to_string(), target: Target::Folder(path) })
+    }
+
+    /// Removes a log; a folder goes with this value.
+    async fn remove(&self) -> Result<(), Failure> {
+        if let Target::Postgres { url, log } = &self.target {
+            Logs::at(url)?.drop(log).await?;
+        }
+        Ok(())
     }
 }
 
 impl Drop for Throwaway {
     fn drop(&mut self) {
-        // It may never have been created.
-        let _ = std::fs::remove_dir_all(&self.0);
+        if let Target::Folder(path) = &self.target {
+            // It may never have been created.
+            let _ = std::fs::remove_dir_all(path);
+        }
     }
 }

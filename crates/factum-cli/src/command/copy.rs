@@ -13,7 +13,7 @@ use crate::target::{Opened, Target};
 
 /// What a copy did.
 #[derive(Serialize)]
-struct Copied {
+pub(crate) struct Copied {
     events: u64,
     copied: u64,
     copied_before: u64,
@@ -31,20 +31,27 @@ impl Clock for Replayed {
     }
 }
 
-/// Copies what is not there yet, and compares all of it.
+/// Copies, and prints what.
 pub(crate) async fn run(args: args::Copy, mut context: Context<'_>) -> Result<(), Failure> {
-    let source = Target::at(&args.from, args.from_log.as_deref()).reader().await?;
+    let (source, target) = (Target::at(&args.from, args.from_log.as_deref()), Target::at(&args.to, args.to_log.as_deref()));
+    let copied = copy(&source, &target, &context).await?;
+    context.output.record(&copied)
+}
+
+/// Copies what of one store is not in another one yet, and compares all of it.
+pub(crate) async fn copy(source: &Target, target: &Target, context: &Context<'_>) -> Result<Copied, Failure> {
+    let source = source.reader().await?;
     let clock = Replayed(Arc::new(AtomicI64::new(i64::MIN)));
-    let target = Target::at(&args.to, args.to_log.as_deref()).writer_by(clock.clone()).await?;
+    let target = target.writer_by(clock.clone()).await?;
     let through = source.store().head().await?;
     let before = check_prefix(&source.store(), &target.store()).await?;
     let copy = Copy { source: source.store(), target: target.store(), clock, through };
-    copy.events(before, &context).await?;
+    copy.events(before, context).await?;
     let consumers = copy_marks(&source, &target).await?;
-    copy.compare(&context).await?;
+    copy.compare(context).await?;
     target.close().await;
     let (events, copied_before) = (through.get(), before.get());
-    context.output.record(&Copied { events, copied: events - copied_before, copied_before, consumers, verified: true })
+    Ok(Copied { events, copied: events - copied_before, copied_before, consumers, verified: true })
 }
 
 /// How much of the log is copied already; what is there must be a part of it.

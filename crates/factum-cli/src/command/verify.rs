@@ -1,5 +1,8 @@
-//! `factum verify`: checks every byte of the store, and that a receipt's past is unchanged.
+//! `factum verify`: checks all of the store, and that a receipt's past is unchanged.
 
+use std::path::Path;
+
+use factum::Store;
 use factum_embedded::Receipt;
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +10,9 @@ use crate::args;
 use crate::command::Context;
 use crate::exit::Failure;
 use crate::input;
+use crate::target::{Opened, Target};
 
-/// What was checked.
+/// What was checked of a folder.
 #[derive(Serialize)]
 struct Verified {
     events: u64,
@@ -17,12 +21,41 @@ struct Verified {
     receipt: String,
 }
 
-/// Checks, and prints a receipt of all that is there.
-pub(crate) fn run(args: args::Verify, mut context: Context<'_>) -> Result<(), Failure> {
-    let receipt = args.receipt.map(|text| receipt(&text)).transpose()?;
+/// What was checked of a database.
+#[derive(Serialize)]
+struct VerifiedLog {
+    events: u64,
+    archived: u64,
+    streams: u64,
+}
+
+/// Checks, and prints what.
+pub(crate) async fn run(args: args::Verify, context: Context<'_>) -> Result<(), Failure> {
     context.target.check()?;
+    match (context.target.clone(), args.receipt) {
+        (Target::Folder(dir), receipt) => folder(&dir, receipt, context),
+        (Target::Postgres { .. }, None) => database(context).await,
+        (Target::Postgres { .. }, Some(_)) => {
+            let hint = "copy the log to a folder with `factum backup`, whose receipts show any change";
+            Err(Failure::usage("--receipt is for a store in a folder").hint(hint))
+        }
+    }
+}
+
+async fn database(mut context: Context<'_>) -> Result<(), Failure> {
+    let Opened::Postgres(store) = context.target.reader().await? else { unreachable!("a database was named") };
+    let mut progress = context.console.progress(Some(store.head().await?.get()));
+    let verified = store.verify(&mut |done, _| progress.show(done, "events", done)).await;
+    drop(progress);
+    let factum_postgres::Verified { events, archived, streams } = verified?;
+    context.output.record(&VerifiedLog { events, archived, streams })
+}
+
+/// Checks every byte, and prints a receipt of all that is there.
+fn folder(dir: &Path, receipt: Option<String>, mut context: Context<'_>) -> Result<(), Failure> {
+    let receipt = receipt.map(|text| read_receipt(&text)).transpose()?;
     let mut progress = None;
-    let verified = factum_embedded::verify(context.target.folder()?, receipt.as_ref(), &mut |done, all| {
+    let verified = factum_embedded::verify(dir, receipt.as_ref(), &mut |done, all| {
         progress.get_or_insert_with(|| context.console.progress(Some(all))).show(done, "bytes", done);
     });
     drop(progress);
@@ -36,7 +69,7 @@ pub(crate) fn run(args: args::Verify, mut context: Context<'_>) -> Result<(), Fa
 }
 
 /// A receipt: its line, or what `verify` printed with it.
-fn receipt(text: &str) -> Result<Receipt, Failure> {
+fn read_receipt(text: &str) -> Result<Receipt, Failure> {
     #[derive(Deserialize)]
     struct Printed {
         receipt: String,

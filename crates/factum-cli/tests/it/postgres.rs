@@ -31,9 +31,34 @@ fn what_works_on_a_folder_works_on_a_database() {
     assert!(on(&["state", "account-1", "--at", "1"]).ok().contains("ann"));
     assert_eq!(member(&on(&["trace", first[0]["id"].as_str().unwrap()]).values(), "type"), ["Opened"]);
     assert_eq!(member(&on(&["stats"]).values(), "events"), [2]);
-    on(&["verify"]).failed(2, &["is for a store in a folder"]);
+    let verified = on(&["verify"]).values().remove(0);
+    assert_eq!((&verified["events"], &verified["streams"]), (&2.into(), &1.into()));
+    on(&["verify", "--receipt", "@receipt"]).failed(2, &["is for a store in a folder", "factum backup"]);
     folder.run(&["--store", "here", "read"]).failed(2, &["no URL"]);
     folder.run(&["--store", &url, "--dir", "here", "read"]).failed(2, &["two stores"]);
+}
+
+#[test]
+fn a_database_is_backed_up_to_a_folder_measured_and_has_a_demo() {
+    let (folder, url) = (Folder::new(), database());
+    let on = |arguments: &[&str]| folder.run(&[&["--store", &url], arguments].concat());
+    for events in [7, 12] {
+        let demo = on(&["demo"]);
+        assert!(demo.stderr.contains("factum --store URL --log main read"), "{demo:?}");
+        assert!(demo.ok().contains("An event of schema 1 is read as"));
+        let copied = on(&["backup", "copy"]).values().remove(0);
+        assert_eq!(copied["events"], events);
+        assert_eq!(folder.ok(&["--dir", "copy", "export"]), on(&["export"]).ok());
+    }
+    let load = ["--clients", "2", "--batch", "3", "--for", "1s"];
+    for what in ["append", "read"] {
+        let measured = on(&[&["bench", what], &load[..]].concat()).values().remove(0);
+        assert!(0 < measured["events"].as_u64().unwrap(), "{measured}");
+    }
+    assert_eq!(member(&on(&["log", "ls"]).values(), "log"), ["main"]);
+    assert_eq!(on(&["verify"]).values()[0]["events"], 12);
+    folder.ok(&["--dir", "copy", "append", "account-ann", "--type", "Other", "--data", "{}"]);
+    on(&["backup", "copy"]).failed(3, &["has 13 events already, and they are not those of the source"]);
 }
 
 fn with(value: &Value, name: &str, number: i64) -> Value {

@@ -9,5 +9,6 @@ mod pauses;
 mod races;
 mod read_models;
 mod standby;
+mod verify;
 mod support;
 mod writers;
