@@ -127,20 +127,20 @@ pub(crate) async fn consumers(servers: &Arc<Servers>, log: i32) -> Result<Vec<(C
 /// Reads one page of streams.
 pub(crate) async fn streams(servers: &Arc<Servers>, log: i32, read: &ReadStreams) -> Result<StreamsPage, StoreError> {
     let limit = read.limit.clamp(1, limits::PAGE_EVENTS_MAX);
+    let of_category = if read.category.is_some() { "AND s.category = $3" } else { "AND $3::text IS NULL" };
+    let select = format!(
+        "SELECT s.stream, v.version, s.first_position, s.first_at, v.position, v.recorded_at
+         FROM factum.streams s CROSS JOIN LATERAL (
+            SELECT v.version, v.position, v.recorded_at FROM factum.versions v
+            WHERE v.log = s.log AND v.stream = s.stream ORDER BY v.version DESC LIMIT 1
+         ) v
+         WHERE s.log::bigint = $1 AND $2 < s.first_position {of_category} AND starts_with(s.stream, $4)
+         ORDER BY s.first_position LIMIT $5"
+    );
     let rows = |pool: PgPool| {
-        let select = sqlx::query(
-            "SELECT s.stream, v.version, s.first_position, s.first_at, v.position, v.recorded_at
-             FROM factum.streams s CROSS JOIN LATERAL (
-                SELECT v.version, v.position, v.recorded_at FROM factum.versions v
-                WHERE v.log = s.log AND v.stream = s.stream ORDER BY v.version DESC LIMIT 1
-             ) v
-             WHERE s.log::bigint = $1 AND $2 < s.first_position AND ($3::text IS NULL OR s.category = $3)
-                AND starts_with(s.stream, $4)
-             ORDER BY s.first_position LIMIT $5",
-        );
-        let category = read.category.as_ref().map(|category| category.as_str().to_owned());
-        let select = select.bind(i64::from(log)).bind(bigint(read.after.get())).bind(category).bind(read.prefix.clone());
-        let select = select.bind(limit as i64 + 1);
+        let select = sqlx::query(AssertSqlSafe(select.clone())).bind(i64::from(log)).bind(bigint(read.after.get()));
+        let select = select.bind(read.category.as_ref().map(|category| category.as_str().to_owned()));
+        let select = select.bind(read.prefix.clone()).bind(limit as i64 + 1);
         async move { select.fetch_all(&pool).await }
     };
     let rows = tried(servers, "read streams", rows).await?;

@@ -97,6 +97,8 @@ impl Servers {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
+                    // To plan a look anew takes longer than the look. Each is by one index, whatever it is that is looked for.
+                    connection.execute("SET plan_cache_mode = force_generic_plan").await?;
                     // A primary that came back as a standby would serve what is old.
                     if !is_standby && is_in_recovery(connection).await? {
                         return Err(sqlx::Error::Protocol("the server is not the primary any more".to_owned()));
