@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("factum-sqlite", &["factum", "factum-embedded"]),
     ("factum-postgres", &["factum", "factum-embedded"]),
     ("factum-http", &["factum"]),
-    ("factum-orders", &["factum", "factum-embedded"]),
+    ("factum-orders", &["factum", "factum-embedded", "factum-postgres"]),
     ("factum-read-model", &["factum", "factum-embedded", "factum-sqlite"]),
     ("factum-enrolment", &["factum", "factum-embedded"]),
     ("factum-bank", &["factum", "factum-embedded"]),
