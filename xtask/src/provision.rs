@@ -36,11 +36,18 @@ pub(crate) fn cpp_compiler() -> Result<(), String> {
 /// Where Debian has the programs of PostgreSQL.
 const POSTGRES: &str = "/usr/lib/postgresql";
 
-/// Installs PostgreSQL, Patroni and etcd where they are missing: the tests start servers and clusters of their own.
+/// Where Debian has PgBouncer, which may not be where others than root look.
+const PGBOUNCER: &str = "/usr/sbin/pgbouncer";
+
+/// Installs PostgreSQL, PgBouncer, Patroni and etcd where they are missing: the tests start servers and clusters of their own.
 pub(crate) fn postgres() -> Result<(), String> {
     let is_there = || Path::new(POSTGRES).is_dir() || answers("initdb") || std::env::var_os("FACTUM_POSTGRES_BIN").is_some();
-    let all: [(&str, &dyn Fn() -> bool); 3] =
-        [("postgresql", &is_there), ("patroni", &|| answers("patroni")), ("etcd-server", &|| answers("etcd"))];
+    let all: [(&str, &dyn Fn() -> bool); 4] = [
+        ("postgresql", &is_there),
+        ("pgbouncer", &|| Path::new(PGBOUNCER).exists() || answers("pgbouncer")),
+        ("patroni", &|| answers("patroni")),
+        ("etcd-server", &|| answers("etcd")),
+    ];
     for (package, is_there) in all {
         if is_there() {
             continue;

@@ -23,8 +23,8 @@ const COMMANDS: usize = ORDERS + ORDERS / 10;
 const PROCESSES: usize = 2;
 const WRITERS: usize = 16;
 const TEST: &str = "hundreds_of_kills_beside_other_writers_leave_what_an_undisturbed_run_does";
-/// What a process is told: where the database is; which round of orders it is to fulfil, or none where it is to write; and where to
-/// say what it sends.
+/// What a process is told: where the database is; which round of orders it is to fulfil, or none where it is to write; and where
+/// to say what it sends.
 const DATABASE: &str = "FACTUM_FULFIL_ON";
 const ROUND: &str = "FACTUM_FULFIL_ROUND";
 const SENT: &str = "FACTUM_FULFIL_SENT";

@@ -6,6 +6,7 @@ mod contract;
 mod inline;
 mod kills;
 mod pauses;
+mod pooler;
 mod races;
 mod read_models;
 mod standby;
