@@ -26,8 +26,8 @@ impl Cli {
     pub(crate) fn read() -> Self {
         let matches = Self::command().get_matches();
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        // The demo's events could not be taken out again of a store that only the environment names.
         let typed = |argument| matches.value_source(argument) == Some(ValueSource::CommandLine);
+        // The demo's events could not be taken out again of a store that only the environment names.
         if matches!(cli.command, Command::Demo) && !typed("dir") {
             cli.global.dir = DEMO_DIR.into();
             cli.global.store = cli.global.store.filter(|_| typed("store"));

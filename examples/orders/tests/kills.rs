@@ -1,18 +1,20 @@
 //! The program is killed again and again, anywhere: it does the same as if it had never been.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use factum::testing::ManualClock;
-use factum::{Dispatch, Log, Query, Read};
+use factum::{Log, Query, Read};
 use factum_embedded::{EmbeddedStore, Options};
-use factum_orders::{Fulfilment, Order, PAYMENT_TIME, carry_out};
+use factum_orders::{Fulfilment, PAYMENT_TIME};
 use tokio_util::sync::CancellationToken;
+
+use crate::common::{journal, place, runtime, send};
+
+mod common;
 
 const KILLS: u32 = 1_000;
 const ORDERS: usize = 120;
@@ -65,25 +67,11 @@ fn a_thousand_kills_leave_the_events_and_the_commands_of_an_undisturbed_run() {
     println!("{kills} kills, {} whole runs, {:.0?}", wholes + 1, start.elapsed());
 }
 
-/// Orders, of which a third is never paid for, and some are paid for too late.
 async fn prepare(folder: &Path) {
     let clock = clock();
     let store = Options::default().clock(clock.clone()).open(folder).unwrap();
-    let orders = Log::new(store.clone()).repository::<Order>();
     let ids: Vec<String> = (0..ORDERS).map(|number| number.to_string()).collect();
-    for id in &ids {
-        orders.decide(id, |order| order.place(4_200)).await.unwrap();
-    }
-    clock.advance(PAYMENT_TIME / 2);
-    for (id, number) in ids.iter().zip(0..) {
-        if number % 3 != 0 && number % 10 != 5 {
-            orders.decide(id, Order::pay).await.unwrap();
-        }
-    }
-    clock.advance(PAYMENT_TIME);
-    for id in ids.iter().skip(5).step_by(10) {
-        orders.decide(id, Order::pay).await.unwrap();
-    }
+    place(&Log::new(store.clone()).repository(), &ids, &clock).await;
     store.close();
 }
 
@@ -116,16 +104,8 @@ fn fulfil_until_killed(run: &Path) -> ! {
         clock.advance(4 * PAYMENT_TIME);
         let store = open(run, &clock);
         let (log, shutdown) = (Log::new(store.clone()), CancellationToken::new());
-        let sent = Arc::new(OpenOptions::new().create(true).append(true).open(run.join("sent")).unwrap());
-        let orders = log.clone();
-        let handler = move |dispatch: Dispatch<Fulfilment>| {
-            let (sent, orders) = (sent.clone(), orders.clone());
-            async move {
-                // One write, so that a kill leaves a line or none.
-                (&*sent as &File).write_all(format!("{}\n", dispatch.id).as_bytes())?;
-                carry_out(dispatch, orders).await
-            }
-        };
+        let (sent, orders) = (journal(run.join("sent")), log.clone());
+        let handler = move |dispatch| send(dispatch, sent.clone(), orders.clone());
         let fulfilment = log.process::<Fulfilment, _, _>(handler).clock(clock).member("fulfilment");
         let running = fulfilment.start(&shutdown).await.unwrap();
         let begun = Instant::now();
@@ -170,8 +150,4 @@ async fn events(store: &EmbeddedStore) -> BTreeMap<String, Vec<String>> {
         }
     }
     events
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

@@ -1,8 +1,7 @@
 //! As `kills`, on PostgreSQL, while two other processes of sixteen writers append to the same log.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write};
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -10,11 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use factum::testing::ManualClock;
-use factum::{Append, Dispatch, Log, NewEvent, Payload, Query, Read, Selector, Store, Timestamp};
-use factum_orders::{Fulfilment, Order, PAYMENT_TIME, carry_out};
+use factum::{Append, Log, NewEvent, Payload, Query, Read, Selector, Store, Timestamp};
+use factum_orders::{Fulfilment, PAYMENT_TIME};
 use factum_postgres::testing::Server;
 use factum_postgres::{Options, PostgresStore};
 use tokio_util::sync::CancellationToken;
+
+use crate::common::{journal, place, runtime, send};
+
+mod common;
 
 const KILLS: u32 = 300;
 const ORDERS: usize = 60;
@@ -42,14 +45,14 @@ fn hundreds_of_kills_beside_other_writers_leave_what_an_undisturbed_run_does() {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
     let (url, sent) = (Server::shared().url(), folder.path().join("sent"));
     let fulfil = |round: usize| start(&url, Some((round, &sent)));
-    runtime.block_on(place(&url, 0));
+    runtime.block_on(place_round(&url, 0));
     assert!(fulfil(0).wait().unwrap().success());
     let expected = runtime.block_on(done(&url, 0));
     assert_eq!((expected.len(), commands(&sent)), (2 * ORDERS, COMMANDS));
 
     let writers: Vec<(Child, ChildStdin)> = (0..PROCESSES).map(|_| start_writer(&url)).collect();
     let (begun, mut kills, mut round, mut random) = (Instant::now(), 0, 1, 1_u64);
-    runtime.block_on(place(&url, round));
+    runtime.block_on(place_round(&url, round));
     while kills < KILLS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut child = fulfil(round);
@@ -60,7 +63,7 @@ fn hundreds_of_kills_beside_other_writers_leave_what_an_undisturbed_run_does() {
         if whole {
             assert_eq!((runtime.block_on(done(&url, round)), commands(&sent)), (expected.clone(), COMMANDS * (round + 1)));
             round += 1;
-            runtime.block_on(place(&url, round));
+            runtime.block_on(place_round(&url, round));
         }
     }
     // What the last kill left comes to the same end.
@@ -101,25 +104,11 @@ async fn open(url: &str, clock: &ManualClock) -> PostgresStore {
     Options::default().clock(clock.clone()).open(url).await.unwrap()
 }
 
-/// A round of orders, of which a third is never paid for, and some are paid for too late.
-async fn place(url: &str, round: usize) {
+async fn place_round(url: &str, round: usize) {
     let clock = clock(round);
     let store = open(url, &clock).await;
-    let orders = Log::new(store.clone()).repository::<Order>();
     let ids: Vec<String> = (0..ORDERS).map(|number| format!("{round}-{number}")).collect();
-    for id in &ids {
-        orders.decide(id, |order| order.place(4_200)).await.unwrap();
-    }
-    clock.advance(PAYMENT_TIME / 2);
-    for (id, number) in ids.iter().zip(0..) {
-        if number % 3 != 0 && number % 10 != 5 {
-            orders.decide(id, Order::pay).await.unwrap();
-        }
-    }
-    clock.advance(PAYMENT_TIME);
-    for id in ids.iter().skip(5).step_by(10) {
-        orders.decide(id, Order::pay).await.unwrap();
-    }
+    place(&Log::new(store.clone()).repository(), &ids, &clock).await;
     store.close().await;
 }
 
@@ -129,16 +118,8 @@ async fn fulfil(url: &str, round: usize) {
     clock.advance(4 * PAYMENT_TIME);
     let store = open(url, &clock).await;
     let (log, shutdown) = (Log::new(store.clone()), CancellationToken::new());
-    let sent = Arc::new(OpenOptions::new().create(true).append(true).open(std::env::var(SENT).unwrap()).unwrap());
-    let orders = log.clone();
-    let handler = move |dispatch: Dispatch<Fulfilment>| {
-        let (sent, orders) = (sent.clone(), orders.clone());
-        async move {
-            // One write, so that a kill leaves a line or none.
-            (&*sent as &File).write_all(format!("{}\n", dispatch.id).as_bytes())?;
-            carry_out(dispatch, orders).await
-        }
-    };
+    let (sent, orders) = (journal(std::env::var(SENT).unwrap()), log.clone());
+    let handler = move |dispatch| send(dispatch, sent.clone(), orders.clone());
     let running = log.process::<Fulfilment, _, _>(handler).clock(clock).member("fulfilment").start(&shutdown).await.unwrap();
     let begun = Instant::now();
     let completed = Selector::default().event_type("FulfilmentCompleted".parse().unwrap()).into();
@@ -199,8 +180,4 @@ async fn done(url: &str, round: usize) -> BTreeMap<String, Vec<String>> {
     }
     store.close().await;
     events
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
