@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use factum::{
     Append, AppendError, Conflict, Draft, Event, EventId, Expected, Log, Model, NameError, NewEvent, Payload, Position, Query,
@@ -128,6 +128,8 @@ async fn what_a_query_selects_is_looked_for_by_its_index_whatever_the_statistics
     store.append(Append::new(vec![tagged(0)])).await.unwrap();
     analyze().await;
     store.append(Append::new((1..EVENTS).map(tagged).collect())).await.unwrap();
+    store.close().await;
+    drop(store);
     let of_type = |name: &str| Selector::default().event_type(name.parse().unwrap());
     let there = [of_type("Happened"), Selector::tagged("course", "c1").unwrap().tag("half:0".parse().unwrap())];
     let not_there = [
@@ -162,14 +164,20 @@ fn tagged(number: usize) -> NewEvent {
     NewEvent { tags, ..event("a-1") }
 }
 
-/// How many entries of indexes were read so far, dead ones included.
+/// How many entries of indexes and rows of tables were read so far, dead ones included.
 async fn entries_read(url: &str) -> i64 {
     // Sessions report what they did at their end at the latest.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    sqlx::query_scalar("SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE schemaname = 'factum'")
-        .fetch_one(&mut PgConnection::connect(url).await.unwrap())
-        .await
-        .unwrap()
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+                      AND pid <> pg_backend_pid() AND state <> 'idle in transaction'";
+    let begun = Instant::now();
+    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut connection).await.unwrap() != 0 {
+        assert!(begun.elapsed() < PATIENCE, "a session goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let read = "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = 'factum')::bigint
+                    + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = 'factum')::bigint";
+    sqlx::query_scalar(read).fetch_one(&mut connection).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
