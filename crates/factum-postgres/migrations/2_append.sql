@@ -186,8 +186,8 @@ BEGIN
         FROM factum.logs l CROSS JOIN factum.room r CROSS JOIN LATERAL (
             SELECT h.head, h.recorded_at, h.ctid FROM factum.heads h WHERE h.log = p_log ORDER BY h.head DESC LIMIT 1
         ) h CROSS JOIN LATERAL (
-            SELECT array_agg(coalesce(v.version, 0)) AS versions, array_agg(v.ctid) AS rows
-            FROM unnest(s_stream) AS s (stream) LEFT JOIN LATERAL (
+            SELECT array_agg(coalesce(v.version, 0) ORDER BY s.n) AS versions, array_agg(v.ctid ORDER BY s.n) AS rows
+            FROM unnest(s_stream) WITH ORDINALITY AS s (stream, n) LEFT JOIN LATERAL (
                 SELECT v.version, v.ctid FROM factum.versions v
                     WHERE v.log = p_log AND v.stream = s.stream ORDER BY v.version DESC LIMIT 1
             ) v ON true

@@ -56,7 +56,10 @@ pub(super) async fn an_expectation_may_be_of_a_stream_that_is_not_written(bench:
         assert_eq!(told, Conflict::Stream { stream: name.clone(), expected, actual: Version::new(actual) });
     }
     let two = Expected::Exact(Version::new(2));
-    accept(&store, write().expect(seen.clone(), two).expect(new.clone(), Expected::NO_STREAM)).await;
+    for _ in 0..2 {
+        // It holds again: an expectation changes nothing.
+        accept(&store, write().expect(seen.clone(), two).expect(new.clone(), Expected::NO_STREAM)).await;
+    }
     assert_eq!(version(&store, &seen).await, Version::new(2), "an expectation moved a version");
     assert_eq!(version(&store, &new).await, Version::EMPTY, "an expectation made a stream");
 }
