@@ -125,7 +125,7 @@ fn advice(kind: StoreErrorKind) -> Option<&'static str> {
     Some(match kind {
         StoreErrorKind::Locked => "commands that read work beside a writer; to append, end the other process first",
         StoreErrorKind::Corrupt => {
-            "append nothing to this folder, and open a backup of it with --dir; `factum verify` checks either"
+            "append nothing to this store, and open a backup of it with --dir; `factum verify` checks either"
         }
         StoreErrorKind::Unsupported => "use the program that wrote this folder, or name another one with --dir",
         StoreErrorKind::Full => {

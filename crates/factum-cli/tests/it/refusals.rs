@@ -61,7 +61,7 @@ fn a_flipped_bit_is_told_with_advice() {
         let at = bytes.windows(12).position(|window| window == b"Unmistakable").unwrap();
         bytes[at] ^= 1;
     };
-    check_damaged(flip, &[&["verify"], &["read"], &["export"]], "hint: append nothing to this folder, and open a backup");
+    check_damaged(flip, &[&["verify"], &["read"], &["export"]], "hint: append nothing to this store, and open a backup");
 }
 
 #[test]
