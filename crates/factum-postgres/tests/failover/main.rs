@@ -4,7 +4,7 @@
 mod copies;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use factum::{Append, EventId, Expected, Log, NewEvent, Payload, Position, Query, Range, Read, Store, StreamName, Version};
@@ -64,7 +64,8 @@ async fn what_was_acknowledged_is_stored_and_projected_once_whatever_becomes_of_
     for (number, log) in logs.iter().enumerate() {
         projections.push(log.project(Copies::new(number), db.clone()).start(&shutdown).await.unwrap());
     }
-    let follower = tokio::spawn(follow(open(&cluster, true).await, acknowledgements.clone()));
+    let last = Arc::new(OnceLock::new());
+    let follower = tokio::spawn(follow(open(&cluster, true).await, last.clone()));
 
     for failure in FAILURES {
         let primary = cluster.whole().await;
@@ -78,6 +79,7 @@ async fn what_was_acknowledged_is_stored_and_projected_once_whatever_becomes_of_
     acknowledged.sort_unstable();
     let stored = read_all(&stores[0]).await;
     assert!(acknowledged == stored, "{} events were acknowledged, and {} are stored", acknowledged.len(), stored.len());
+    last.set(stores[0].head().await.unwrap()).unwrap();
     let followed = tokio::time::timeout(PATIENCE, follower).await.unwrap().unwrap();
     let differing = followed.iter().zip(&stored).find(|(followed, stored)| followed != stored);
     assert_eq!((differing, followed.len()), (None, stored.len()), "a standby showed them");
@@ -112,16 +114,15 @@ async fn write(store: PostgresStore, number: usize, acknowledgements: Arc<Acknow
     acknowledged
 }
 
-/// Reads what a standby shows, until it is over and all of it is read.
-async fn follow(store: PostgresStore, acknowledgements: Arc<Acknowledgements>) -> Acknowledged {
+/// Reads what a standby shows, up to the last event: its position is known once all are written.
+async fn follow(store: PostgresStore, last: Arc<OnceLock<Position>>) -> Acknowledged {
     let (mut events, mut after) = (Vec::new(), Position::START);
     loop {
-        let over = acknowledgements.are_over();
         let range = Range::after(after);
         let page = store.read(Read::new(Query::all()).range(range)).await.unwrap();
         events.extend(page.events.iter().map(|event| (event.position, event.id)));
         after = page.through(range);
-        if over && after == store.head().await.unwrap() {
+        if last.get().is_some_and(|last| after >= *last) {
             return events;
         }
         if page.rest.is_none() {
