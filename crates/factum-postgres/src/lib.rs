@@ -19,6 +19,7 @@ mod logs;
 
 // An append enters.
 mod batch;
+mod pace;
 mod call;
 mod answer;
 mod inline;

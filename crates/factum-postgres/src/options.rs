@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::changes::{Changes, Head};
 use crate::inline::Inlines;
+use crate::pace::Pace;
 use crate::read_db::PgDb;
 use crate::sequencer::{QUEUE, Sequencer};
 use crate::servers::{Role, Servers, hosts};
@@ -151,6 +152,7 @@ impl Options {
                 closed: closed.clone(),
                 connection: None,
                 deferred: VecDeque::new(),
+                pace: Pace::default(),
             };
             (Some(queue), Some(tokio::spawn(sequencer.run())))
         };

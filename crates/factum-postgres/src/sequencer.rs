@@ -18,6 +18,7 @@ use crate::call::Call;
 use crate::changes::Head;
 use crate::error::{failed, is_lost};
 use crate::inline::Inlines;
+use crate::pace::Pace;
 use crate::servers::Servers;
 
 /// An append, and who waits for what becomes of it.
@@ -49,13 +50,16 @@ pub(crate) struct Sequencer {
     pub(crate) connection: Option<(usize, PgConnection)>,
     /// What did not fit into the last batch.
     pub(crate) deferred: VecDeque<Waiting>,
+    pub(crate) pace: Pace,
 }
 
 impl Sequencer {
     /// Goes on until the store is closed, and what waits is answered.
     pub(crate) async fn run(mut self) {
         while let Some((batch, replies)) = self.next_batch().await {
+            let (appends, begun) = (replies.len(), std::time::Instant::now());
             self.record(batch.into_appends(), replies).await;
+            self.pace.called(appends, begun.elapsed());
         }
         if let Some((_, connection)) = self.connection {
             let _ = connection.close().await;
@@ -76,6 +80,7 @@ impl Sequencer {
             };
             self.deferred.push_back(next?);
         }
+        self.pace.gather(|| self.deferred.len() + self.queue.len()).await;
         let (mut batch, mut replies) = (Batch::default(), Vec::new());
         let mut later = VecDeque::new();
         while !batch.is_full() && later.len() < QUEUE {
