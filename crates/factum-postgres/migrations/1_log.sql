@@ -156,7 +156,9 @@ BEGIN
         v_name, p_after + 1, p_through + 1);
 END $$;
 
-CREATE FUNCTION factum.extend(p_position bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- With its owner's rights: whoever may append need not be allowed to make tables.
+CREATE FUNCTION factum.extend(p_position bigint) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_span bigint;
     v_through bigint;
@@ -171,11 +173,19 @@ BEGIN
 END $$;
 SELECT factum.extend(0);
 
+-- JSON as an operator's operators take it. What is JSON and no jsonb, as \u0000 is not, is a text of it.
+CREATE FUNCTION factum.as_jsonb(p_json text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN p_json::jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN to_jsonb(p_json);
+END $$;
+
 -- What an operator reads with SQL.
 CREATE VIEW factum.recorded AS
     SELECT l.name AS log, e.position, e.stream, e.version, e.id, e.type, e.schema,
         timestamptz 'epoch' + e.recorded_at * interval '1 microsecond' AS recorded_at,
-        string_to_array(e.tags, E'\n') AS tags, e.metadata::jsonb AS metadata, e.json::jsonb AS json, e.data
+        string_to_array(e.tags, E'\n') AS tags, factum.as_jsonb(e.metadata) AS metadata, factum.as_jsonb(e.json::text) AS json, e.data
     FROM factum.events e JOIN factum.logs l USING (log);
 
 -- The newest row of each log.

@@ -151,11 +151,13 @@ CREATE FUNCTION factum.append(
 LANGUAGE plpgsql
 -- Each look is by an index, whatever the statistics say: they are those of an empty table for a while.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan SET jit = off
+-- Not as long as its caller waits: whoever is given up would wait for the turn all the same.
+SET lock_timeout = '8s'
 AS $$
 #variable_conflict use_column
 DECLARE
     v_events int := cardinality(e_id);
-    v_server text := left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
+    v_server text;
     v_recorder text;
     v_inline text[];
     v_archived bigint;
@@ -171,6 +173,9 @@ DECLARE
     v_version_rows tid[];
     v_mark_rows tid[];
 BEGIN
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'the server is a standby' USING ERRCODE = '25006';
+    END IF;
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'an append sees what others append up to its turn: begin the transaction as READ COMMITTED'
             USING ERRCODE = 'FA003';
@@ -178,6 +183,11 @@ BEGIN
     -- First of all, so that each statement below sees what was committed before this one's turn; and held to the commit, so that
     -- the order of positions is the order of commits.
     PERFORM pg_advisory_xact_lock(1717658484, p_log);
+    IF current_setting('synchronous_commit') = 'off' THEN
+        -- Who follows would see what a crash takes back.
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    v_server := left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || extract(epoch FROM pg_postmaster_start_time());
     -- Looks by key stand in subqueries of their own, so that no plan can turn them round.
     SELECT l.server, l.inline, l.archived, r.through - r.span / 2, h.head, h.recorded_at, h.ctid, s.versions, s.rows, EXISTS (
         SELECT FROM unnest(e_id) AS e (id) WHERE (SELECT true FROM factum.ids i WHERE i.log = p_log AND i.id = e.id)

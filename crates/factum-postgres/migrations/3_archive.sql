@@ -75,6 +75,14 @@ BEGIN
     IF NOT EXISTS (SELECT FROM factum.newest_heads l WHERE v_partition.through <= l.head) THEN
         RAISE EXCEPTION 'no log is past the partition through position %', v_partition.through USING ERRCODE = 'FA006';
     END IF;
+    -- One that was made after an earlier partition was detached has events in its replacement: with a hole before them, what is
+    -- archived could not be said by one position.
+    SELECT l.name INTO v_log FROM factum.newest_heads l
+        WHERE v_partition.through <= l.head AND l.archived < v_partition.after ORDER BY l.name LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the log % has events before the partition through position %: attach what was detached before, and detach all of it',
+            v_log, v_partition.through USING ERRCODE = 'FA006';
+    END IF;
     v_table := 'archived_through_' || v_partition.through;
     EXECUTE format('ALTER TABLE factum.events DETACH PARTITION factum.%I', 'events_through_' || v_partition.through);
     EXECUTE format('ALTER TABLE factum.%I RENAME TO %I', 'events_through_' || v_partition.through, v_table);
@@ -103,9 +111,9 @@ BEGIN
     IF to_regclass(format('factum.%I', v_table)) IS NULL THEN
         RAISE EXCEPTION 'there is no table factum.%: restore it from where it was dumped', v_table USING ERRCODE = 'FA006';
     END IF;
-    -- Looked through before anybody has to wait: attaching it looks no more.
-    EXECUTE format('ALTER TABLE factum.%I ADD CONSTRAINT is_in_range CHECK (%s < position AND position <= %s)',
-        v_table, v_partition.after, v_partition.through);
+    -- Looked through before anybody has to wait: attaching it looks no more, where this is written as its bound is.
+    EXECUTE format('ALTER TABLE factum.%I ADD CONSTRAINT is_in_range CHECK (%s <= position AND position < %s)',
+        v_table, v_partition.after + 1, v_partition.through + 1);
     EXECUTE format(
         'SELECT l.name FROM factum.logs l WHERE $1 <= l.archived AND $1 - $2 <> (
              SELECT count(*) FROM factum.%I e WHERE e.log = l.log

@@ -7,7 +7,7 @@ use factum::{
 };
 
 /// The most appends in a call.
-const APPENDS_MAX: usize = 512;
+pub(crate) const APPENDS_MAX: usize = 512;
 /// After this many events no more appends are taken in.
 const EVENTS: usize = 10_000;
 /// After this many bytes of data.
@@ -27,7 +27,7 @@ pub(crate) struct Batch {
 impl Batch {
     /// Whether no other append is to be looked at.
     pub(crate) fn is_full(&self) -> bool {
-        APPENDS_MAX <= self.appends.len() || EVENTS <= self.events || BYTES <= self.bytes
+        EVENTS <= self.events || BYTES <= self.bytes
     }
 
     /// Whether the append can be called with those that are here: what they record must change nothing for it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use factum::{Position, StoreError};
+use factum::{Position, StoreError, StoreErrorKind};
 use sqlx::Connection;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
@@ -49,6 +49,31 @@ impl Head {
         });
     }
 
+    /// As it is known, for [`seen`](Self::seen).
+    pub(crate) fn known(&self) -> Position {
+        *self.known.borrow()
+    }
+
+    /// It was seen there, by a look that was begun when another one was known. Where it is lower than that, what was there is
+    /// lost, with a server or by a backup that was restored: it is waited for anew.
+    pub(crate) fn seen(&self, before: Position, head: Position) {
+        self.reached(head);
+        if head < before {
+            self.known.send_if_modified(|known| {
+                let is_lost = *known == before;
+                if is_lost {
+                    *known = head;
+                }
+                is_lost
+            });
+        }
+    }
+
+    /// Whoever waits looks, and learns why there is nothing to wait for any more.
+    fn give_up(&self) {
+        self.known.send_replace(Position::MAX);
+    }
+
     /// Resolves when it is known to be past a position.
     pub(crate) async fn past(&self, after: Position) {
         let mut known = self.known.subscribe();
@@ -77,15 +102,21 @@ impl Changes {
         if listener.is_none() {
             *listener = self.listen().await.ok();
         }
-        let mut wait = POLL;
+        let (mut wait, known) = (POLL, self.head.known());
         match self.heads().await {
             Ok((head, primary)) => {
-                self.head.reached(head);
+                self.head.seen(known, head);
                 if head < primary {
                     wait = REPLAYED;
                 }
             }
-            Err(_unreachable) => *listener = None,
+            Err(error) => {
+                *listener = None;
+                if error.kind() != StoreErrorKind::Unavailable {
+                    self.head.give_up();
+                    return;
+                }
+            }
         }
         let told = async {
             match listener {

@@ -17,14 +17,18 @@ fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
     if is_unreadable(error) {
         return (UnknownOutcome, format!("the database's answer cannot be read: {error}"));
     }
-    let Some(code) = code(error) else { return (Unavailable, format!("the database does not answer: {error}")) };
+    if is_away(error) {
+        return (Unavailable, format!("the database does not answer: {error}"));
+    }
+    let Some(code) = code(error) else { return (Invalid, error.to_string()) };
     let (kind, advice) = match &code[..] {
         "FA001" => (NotFound, "the log is dropped: create it, and open it again"),
         "FA003" => (Invalid, "the transaction must be READ COMMITTED: begin it so"),
         "FA005" => (NotFound, "attach the archive"),
         "FA006" => (Invalid, "it cannot be archived or attached"),
         "FA004" => (Unsupported, "append with a program that keeps the same read models inline"),
-        "25006" => (ReadOnly, "the server is a standby: connect to the primary"),
+        READ_ONLY => (ReadOnly, "the server or the database is read-only: connect to the primary, and to a database that is not"),
+        "25P02" => (Invalid, "a statement before it failed, and was passed over: have that one not fail, as ON CONFLICT does"),
         "28000" | "28P01" => (Invalid, "the server lets this user not in: mend the user or the password in the URL"),
         "26000" | "42P05" => (
             Unsupported,
@@ -49,15 +53,29 @@ fn kind(error: &sqlx::Error) -> (StoreErrorKind, String) {
 
 /// Whether the connection is gone, or leads to a server that is not the primary any more.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
-    // Where all connections are in use, more of them would make it worse.
-    !matches!(error, sqlx::Error::PoolTimedOut)
-        && !is_unreadable(error)
-        && code(error).is_none_or(|code| is_lost_code(&code) || code == "25006")
+    match code(error) {
+        Some(code) => is_lost_code(&code) || code == READ_ONLY,
+        // Where all connections are in use, more of them would make it worse.
+        None => is_away(error) && !matches!(error, sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// Whether the server answered that it takes nothing: then it recorded nothing.
+pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some(READ_ONLY)
+}
+
+/// Whether there is no answer of the database's. Others that have no code are of the statement, or of what was made of its rows.
+fn is_away(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed)
 }
 
 fn is_unreadable(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
 }
+
+const READ_ONLY: &str = "25006";
 
 fn is_lost_code(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("57P")
@@ -66,6 +84,11 @@ fn is_lost_code(code: &str) -> bool {
 /// A deadlock, or a transaction that has to be tried again.
 fn is_retry_code(code: &str) -> bool {
     code.starts_with("40") || code.starts_with("53") || code == "25P03"
+}
+
+/// Whether another transaction made what it was about to make, where it had to look whether it is there.
+pub(crate) fn is_made(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some("23505")
 }
 
 /// Whether another transaction has what it waited for.

@@ -19,7 +19,9 @@ use crate::names::schema;
 use crate::read_db::{PgDb, check_names, swap_views};
 use crate::read_tx::{Link, PgTx};
 use crate::reader::{self, AGAIN};
+use crate::sequencer::Failure;
 use crate::servers::Servers;
+use crate::store::OWN_TURN_MAX;
 
 type Handled<'a> = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send + 'a>>;
 
@@ -94,14 +96,14 @@ impl Inlines {
         appends: &[Append],
         call: &Call,
         mut connection: PgConnection,
-    ) -> (Option<PgConnection>, Result<Answer, StoreError>) {
+    ) -> (Option<PgConnection>, Result<Answer, Failure>) {
         let answer = async {
             connection.execute("BEGIN").await?;
             call.make(appends, &mut connection).await
         };
         let answer = match answer.await {
             Ok(answer) => answer,
-            Err(error) => return rolled_back(connection, is_lost(&error), failed("record it")(error)).await,
+            Err(error) => return rolled_back(connection, failed("record it")(error)).await,
         };
         let events = match &answer {
             Answer::Recorded(recorded) => recorded.events(appends),
@@ -113,13 +115,14 @@ impl Inlines {
             let Link::Append(own) = tx.link else { unreachable!("it was made so") };
             connection = own;
             if let Err(error) = applied {
-                let is_lost = error.kind() == StoreErrorKind::Unavailable;
-                return rolled_back(connection, is_lost, error).await;
+                return rolled_back(connection, error).await;
             }
         }
-        match connection.execute("COMMIT").await {
+        // Of a transaction in which something failed a commit is a rollback, and no error: what comes before it is one.
+        match connection.execute("SELECT 1; COMMIT").await {
             Ok(_) => (Some(connection), Ok(answer)),
-            Err(error) => rolled_back(connection, is_lost(&error), failed("record it")(error)).await,
+            Err(error) if is_lost(&error) => (None, Err(Failure { error: failed("record it")(error), may_be_recorded: true })),
+            Err(error) => rolled_back(connection, failed("record it")(error)).await,
         }
     }
 
@@ -149,14 +152,10 @@ impl Inlines {
     }
 }
 
-/// Ends the transaction; the connection comes back if that worked.
-async fn rolled_back<T>(
-    mut connection: PgConnection,
-    is_lost: bool,
-    error: StoreError,
-) -> (Option<PgConnection>, Result<T, StoreError>) {
-    let usable = !is_lost && connection.execute("ROLLBACK").await.is_ok();
-    (usable.then_some(connection), Err(error))
+/// Ends a transaction that was not committed; the connection comes back if that worked.
+async fn rolled_back<T>(mut connection: PgConnection, error: StoreError) -> (Option<PgConnection>, Result<T, Failure>) {
+    let usable = connection.execute("ROLLBACK").await.is_ok();
+    (usable.then_some(connection), Err(Failure { error, may_be_recorded: false }))
 }
 
 /// Applies those of the events that the read model is about.
@@ -211,7 +210,8 @@ impl Filling<'_> {
     async fn checkpoint(&self, tx: &mut PgTx, at_the_end: bool) -> Result<Option<Position>, StoreError> {
         if at_the_end {
             // No append goes on from here to the commit.
-            let turn = sqlx::query("SELECT pg_advisory_xact_lock(1717658484, $1)").bind(self.log);
+            let turn = sqlx::query("SELECT pg_advisory_xact_lock(1717658484, $1) FROM set_config('lock_timeout', $2, true)");
+            let turn = turn.bind(self.log).bind(OWN_TURN_MAX.as_millis().to_string());
             turn.execute(tx.connection()).await.map_err(failed("wait for the log's turn"))?;
         }
         let inline: Vec<String> = sqlx::query_scalar("SELECT inline FROM factum.logs WHERE log = $1")

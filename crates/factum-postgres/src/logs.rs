@@ -136,6 +136,9 @@ impl Logs {
 
     async fn connect(&self) -> Result<PgConnection, StoreError> {
         let mut connection = self.servers.connect().await?.connection;
+        // What it does takes as long as there are rows; it does not wait for others as long.
+        let bound = sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(WAIT_MAX.as_millis().to_string());
+        bound.execute(&mut connection).await.map_err(failed("bound it"))?;
         migrations::check(&mut connection).await?;
         Ok(connection)
     }
@@ -146,6 +149,9 @@ impl std::fmt::Debug for Logs {
         f.write_str("Logs")
     }
 }
+
+/// How long each of these waits for a transaction of others.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// How long detaching a partition waits for whoever reads or appends, before it gives way; and how often it tries again.
 const ARCHIVE_WAIT: Duration = Duration::from_millis(500);

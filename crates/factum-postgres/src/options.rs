@@ -14,7 +14,7 @@ use crate::inline::Inlines;
 use crate::pace::Pace;
 use crate::read_db::PgDb;
 use crate::sequencer::{QUEUE, Sequencer};
-use crate::servers::{Role, Servers, hosts};
+use crate::servers::{CALL_TIMEOUT, Role, Servers, hosts};
 use crate::standby::Standby;
 use crate::store::{Opened, PostgresStore};
 use crate::{logs, migrations};
@@ -117,6 +117,16 @@ impl Options {
         let hosts = hosts(url)?;
         let primary = Arc::new(Servers::new(hosts.clone(), Role::Primary, self.connections, self.patience));
         let standby = self.standbys.then(|| Standby::new(Servers::new(hosts, Role::Standby, self.connections, self.patience)));
+        let late = |_| StoreError::new(StoreErrorKind::Unavailable, "the database does not answer while the store is opened");
+        let log = tokio::time::timeout(self.patience.max(CALL_TIMEOUT), self.find(&primary)).await.map_err(late)??;
+        if !self.standbys && !inline.is_empty() {
+            inline.fill(&PgDb::open(url).await?, &primary, log).await?;
+        }
+        Ok(self.start(log, primary, standby, inline))
+    }
+
+    /// Sees to the schema and the log; the log's number.
+    async fn find(&self, primary: &Servers) -> Result<i32, StoreError> {
         let mut connection = primary.connect().await?.connection;
         if self.migrate && !self.standbys {
             migrations::migrate(&mut connection).await?;
@@ -127,10 +137,7 @@ impl Options {
         let no_log = || StoreError::new(StoreErrorKind::NotFound, format!("there is no log {}: create it", self.log));
         let log = logs::find(&mut connection, &self.log).await?.ok_or_else(no_log)?;
         let _ = connection.close().await;
-        if !self.standbys && !inline.is_empty() {
-            inline.fill(&PgDb::open(url).await?, &primary, log).await?;
-        }
-        Ok(self.start(log, primary, standby, inline))
+        Ok(log)
     }
 
     fn start(self, log: i32, primary: Arc<Servers>, standby: Option<Standby>, inline: Inlines) -> PostgresStore {

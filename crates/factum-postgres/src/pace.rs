@@ -2,23 +2,47 @@
 
 use std::time::{Duration, Instant};
 
+use crate::batch::APPENDS_MAX;
+
+/// How many appends are in a call at first.
+const MOST_AT_FIRST: usize = 64;
+/// Where a call takes longer, the next one has half as many appends: all other processes wait for it.
+const LONG: Duration = Duration::from_secs(1);
+
 /// A call is held back at most this part of what the last one took: what can be lost by waiting in vain.
 const PART: u32 = 8;
 /// And never longer than this.
 const MOST: Duration = Duration::from_millis(1);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace {
     last: usize,
     before: usize,
     took: Duration,
+    most: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { last: 0, before: 0, took: Duration::ZERO, most: MOST_AT_FIRST }
+    }
 }
 
 impl Pace {
+    /// How many appends the next call has at most.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     /// That so many appends were in a call, and how long it took.
     pub(crate) fn called(&mut self, appends: usize, took: Duration) {
         self.before = std::mem::replace(&mut self.last, appends);
         self.took = took;
+        self.most = match LONG < took {
+            true => (appends / 2).max(1),
+            false if self.most <= appends => (2 * self.most).min(APPENDS_MAX),
+            false => self.most,
+        };
     }
 
     /// Gives way to those that were just answered and are on their way back, until as many wait as came lately, or for a moment.
@@ -56,6 +80,23 @@ mod tests {
             pace.called(appends, Duration::from_secs(60));
             assert_eq!(looks(&pace).await, expected);
         }
+    }
+
+    #[test]
+    fn a_call_that_takes_long_is_followed_by_smaller_ones_until_they_do_not() {
+        let mut pace = Pace::default();
+        for most in [2 * MOST_AT_FIRST, 4 * MOST_AT_FIRST, APPENDS_MAX, APPENDS_MAX] {
+            pace.called(pace.most(), LONG);
+            assert_eq!(pace.most(), most);
+        }
+        for most in [100, 50, 25] {
+            pace.called(2 * most, 2 * LONG);
+            assert_eq!(pace.most(), most);
+        }
+        pace.called(1, 2 * LONG);
+        assert_eq!(pace.most(), 1, "one is called, however long it takes");
+        pace.called(1, LONG);
+        assert_eq!(pace.most(), 2);
     }
 
     #[tokio::test]

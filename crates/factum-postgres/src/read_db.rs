@@ -9,7 +9,7 @@ use factum::{ReadDb, ReadModelName, Record, StoreError, StoreErrorKind, Timestam
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use crate::error::{failed, is_lost};
+use crate::error::{failed, is_lost, is_made};
 use crate::names::{quoted, schema};
 use crate::read_tx::{Link, PgTx};
 use crate::servers::{CHECK, Connected, Role, Servers, hosts};
@@ -166,9 +166,16 @@ impl ReadDb for PgDb {
     async fn begin(&self, model: &ReadModelName) -> Result<PgTx, StoreError> {
         // In one round trip, though the schema is there but for the first time. What stands before BEGIN is part of it, and where
         // that fails no transaction is open.
-        let begin = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {}; BEGIN", schema(model)));
+        let begin = format!("CREATE SCHEMA IF NOT EXISTS {}; BEGIN", schema(model));
         self.follow_now_and_then();
-        let transaction = self.bounded(self.pool.begin_with(begin)).await.map_err(failed("begin a transaction"))?;
+        let mut was_made = false;
+        let transaction = loop {
+            match Box::pin(self.bounded(self.pool.begin_with(AssertSqlSafe(begin.clone())))).await {
+                // By another program that starts at the same time: the next look finds it.
+                Err(error) if is_made(&error) && !was_made => was_made = true,
+                begun => break begun.map_err(failed("begin a transaction"))?,
+            }
+        };
         Ok(PgTx { model: model.clone(), link: Link::Own(transaction), publishes: false })
     }
 

@@ -19,41 +19,71 @@ use crate::servers::Servers;
 
 /// Reads one page, and which epoch the head is of.
 pub(crate) async fn read(servers: &Arc<Servers>, log: i32, read: &Read) -> Result<(Page, Option<Uuid>), StoreError> {
-    let rows = |pool: PgPool| {
-        let mut statement = Statement::new(log, read.range);
-        let sql = statement.page(&read.query, read.direction, read.page_limit());
-        async move { sqlx::query_with(AssertSqlSafe(sql), statement.arguments).fetch_all(&pool).await }
-    };
-    let (page, epoch, archived) = page(&tried(servers, "read events", rows).await?, read)?;
-    // Down to where it has looked.
-    let lowest = match (read.direction, page.rest) {
-        (Direction::Backward, Some(rest)) => rest.through,
-        _ => read.range.after,
-    };
-    if lowest < archived && may_be_archived(servers, log, &read.query, lowest).await? {
-        let message = format!("events through position {archived} are archived: attach the archive, or read from there");
-        return Err(StoreError::new(StoreErrorKind::NotFound, message));
+    loop {
+        let rows = |pool: PgPool| {
+            let mut statement = Statement::new(log, read.range);
+            let sql = statement.page(&read.query, read.direction, read.page_limit());
+            async move { sqlx::query_with(AssertSqlSafe(sql), statement.arguments).fetch_all(&pool).await }
+        };
+        let (page, epoch, archived) = page(&tried(servers, "read events", rows).await?, read)?;
+        // Down to where it has looked.
+        let lowest = match (read.direction, page.rest) {
+            (Direction::Backward, Some(rest)) => rest.through,
+            _ => read.range.after,
+        };
+        if archived <= lowest {
+            return Ok((page, epoch));
+        }
+        match missed(servers, log, &read.query, lowest, archived).await? {
+            Missed::Nothing => return Ok((page, epoch)),
+            Missed::Archived => {
+                let message = format!("events through position {archived} are archived: attach the archive, or read from there");
+                return Err(StoreError::new(StoreErrorKind::NotFound, message));
+            }
+            // It is looked for again.
+            Missed::Unknown => {}
+        }
     }
-    Ok((page, epoch))
 }
 
-/// Whether a query may select archived events after a position.
-async fn may_be_archived(servers: &Arc<Servers>, log: i32, query: &Query, after: Position) -> Result<bool, StoreError> {
+/// What a page may lack.
+enum Missed {
+    Nothing,
+    Archived,
+    /// What is archived is not what was, when the page was read.
+    Unknown,
+}
+
+/// What a query may select among events that were archived through a position, after another one.
+async fn missed(
+    servers: &Arc<Servers>,
+    log: i32,
+    query: &Query,
+    after: Position,
+    archived: Position,
+) -> Result<Missed, StoreError> {
     for selector in &query.selectors {
         let scope = Scoped::of(&selector.scope);
         let asked = |pool: PgPool| {
-            let asked =
-                "SELECT factum.is_archived($1, $2, string_to_array($3, E'\\n'), string_to_array($4, E'\\n'), $5, $6, $7, $8)";
-            let asked = sqlx::query_scalar::<_, bool>(asked).bind(log).bind(bigint(after.get()));
+            let asked = "
+                SELECT l.archived, factum.is_archived(
+                    $1, $2, string_to_array($3, E'\n'), string_to_array($4, E'\n'), $5, $6, $7, $8
+                )
+                FROM factum.logs l WHERE l.log = $1";
+            let asked = sqlx::query_as::<_, (i64, bool)>(asked).bind(log).bind(bigint(after.get()));
             let asked = asked.bind(lines(&selector.event_types)).bind(lines(&selector.tags));
             let asked = asked.bind(scope.kind).bind(scope.text).bind(scope.uuid).bind(scope.after);
-            async move { asked.fetch_one(&pool).await }
+            async move { asked.fetch_optional(&pool).await }
         };
-        if tried(servers, "look into the archive", asked).await? {
-            return Ok(true);
+        let (now, may_be) = tried(servers, "look into the archive", asked).await?.ok_or_else(crate::logs::dropped)?;
+        if now != bigint(archived.get()) {
+            return Ok(Missed::Unknown);
+        }
+        if may_be {
+            return Ok(Missed::Archived);
         }
     }
-    Ok(false)
+    Ok(Missed::Nothing)
 }
 
 /// Reads, and does so again where the server fails or is not what it was: to read is harmless.
@@ -96,6 +126,11 @@ pub(crate) async fn head(servers: &Arc<Servers>, log: i32) -> Result<Position, S
     head.map(|head| Position::new(head.cast_unsigned())).ok_or_else(crate::logs::dropped)
 }
 
+/// Where nothing is found, the log may be dropped.
+async fn check_there(servers: &Arc<Servers>, log: i32) -> Result<(), StoreError> {
+    head(servers, log).await.map(|_| ())
+}
+
 /// How far a consumer got.
 pub(crate) async fn consumed(servers: &Arc<Servers>, log: i32, consumer: &ConsumerName) -> Result<Position, StoreError> {
     let mark = |pool: PgPool| {
@@ -105,6 +140,9 @@ pub(crate) async fn consumed(servers: &Arc<Servers>, log: i32, consumer: &Consum
         async move { select.fetch_optional(&pool).await }
     };
     let mark = tried(servers, "read a consumer's mark", mark).await?;
+    if mark.is_none() {
+        check_there(servers, log).await?;
+    }
     let read = |through: String| through.parse().map(Position::new);
     let corrupt = |_| StoreError::new(StoreErrorKind::Corrupt, "a consumer's mark is no number");
     mark.map_or(Ok(Position::START), |through| read(through).map_err(corrupt))
@@ -144,6 +182,9 @@ pub(crate) async fn streams(servers: &Arc<Servers>, log: i32, read: &ReadStreams
         async move { select.fetch_all(&pool).await }
     };
     let rows = tried(servers, "read streams", rows).await?;
+    if rows.is_empty() {
+        check_there(servers, log).await?;
+    }
     let mut streams = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
     let rest = limit < streams.len();
     streams.truncate(limit);
@@ -225,12 +266,14 @@ impl Statement {
             }
         };
         let bytes = limits::PAGE_BYTES;
-        // A page is full with the event that makes it so: what counts is what stands before each.
+        // A page is full with the event that makes it so: what counts is what stands before each. Data is fetched last, of those
+        // events alone that are in the page.
         format!(
-            "SELECT l.head, (SELECT h.epoch FROM factum.epochs h WHERE h.log = $1 ORDER BY h.after DESC LIMIT 1), l.archived, e.*
+            "SELECT l.head, (SELECT h.epoch FROM factum.epochs h WHERE h.log = $1 ORDER BY h.after DESC LIMIT 1), l.archived,
+                {COLUMNS}
              FROM factum.newest_heads l LEFT JOIN (
                 SELECT *, sum(bytes) OVER (ORDER BY position{order} ROWS UNBOUNDED PRECEDING) - bytes AS before FROM (
-                    SELECT {COLUMNS}, e.bytes FROM {from} ORDER BY e.position{order} LIMIT {limit}
+                    SELECT e.* FROM {from} ORDER BY e.position{order} LIMIT {limit}
                 ) e
              ) e ON e.before < {bytes} WHERE l.log = $1 ORDER BY e.position{order}"
         )

@@ -16,15 +16,17 @@ use crate::answer::Answer;
 use crate::batch::Batch;
 use crate::call::Call;
 use crate::changes::Head;
-use crate::error::{failed, is_lost};
+use crate::error::{failed, is_lost, is_read_only};
 use crate::inline::Inlines;
 use crate::pace::Pace;
-use crate::servers::Servers;
+use crate::servers::{CALL_TIMEOUT, InUse, Servers};
 
 /// An append, and who waits for what becomes of it.
 pub(crate) struct Waiting {
     pub(crate) append: Append,
     pub(crate) reply: Reply,
+    /// Until when it is tried.
+    pub(crate) deadline: Instant,
 }
 
 type Reply = oneshot::Sender<Result<Appended, AppendError>>;
@@ -46,8 +48,7 @@ pub(crate) struct Sequencer {
     /// The head, as others wait for it.
     pub(crate) head: Arc<Head>,
     pub(crate) closed: CancellationToken,
-    /// To the server with this place among the hosts.
-    pub(crate) connection: Option<(usize, PgConnection)>,
+    pub(crate) connection: Option<(InUse, PgConnection)>,
     /// What did not fit into the last batch.
     pub(crate) deferred: VecDeque<Waiting>,
     pub(crate) pace: Pace,
@@ -56,9 +57,9 @@ pub(crate) struct Sequencer {
 impl Sequencer {
     /// Goes on until the store is closed, and what waits is answered.
     pub(crate) async fn run(mut self) {
-        while let Some((batch, replies)) = self.next_batch().await {
+        while let Some((batch, replies, deadline)) = self.next_batch().await {
             let (appends, begun) = (replies.len(), std::time::Instant::now());
-            self.record(batch.into_appends(), replies).await;
+            self.record(batch.into_appends(), replies, deadline).await;
             self.pace.called(appends, begun.elapsed());
         }
         if let Some((_, connection)) = self.connection {
@@ -66,8 +67,8 @@ impl Sequencer {
         }
     }
 
-    /// What waits, as far as it goes together; `None` where nothing more will come.
-    async fn next_batch(&mut self) -> Option<(Batch, Vec<Reply>)> {
+    /// What waits, as far as it goes together, and until when it is tried; `None` where nothing more will come.
+    async fn next_batch(&mut self) -> Option<(Batch, Vec<Reply>, Instant)> {
         if self.deferred.is_empty() {
             let next = self.closed.run_until_cancelled(self.queue.recv()).await;
             if next.is_none() {
@@ -82,27 +83,28 @@ impl Sequencer {
         }
         self.pace.gather(|| self.deferred.len() + self.queue.len()).await;
         let (mut batch, mut replies) = (Batch::default(), Vec::new());
-        let mut later = VecDeque::new();
-        while !batch.is_full() && later.len() < QUEUE {
+        let (mut later, mut deadline) = (VecDeque::new(), Instant::now());
+        while !batch.is_full() && replies.len() < self.pace.most() && later.len() < QUEUE {
             let Some(waiting) = self.deferred.pop_front().or_else(|| self.queue.try_recv().ok()) else { break };
             if batch.takes(&waiting.append) {
                 batch.push(waiting.append);
                 replies.push(waiting.reply);
+                deadline = deadline.max(waiting.deadline);
             } else {
                 later.push_back(waiting);
             }
         }
         later.append(&mut self.deferred);
         self.deferred = later;
-        Some((batch, replies))
+        Some((batch, replies, deadline))
     }
 
     /// Has appends recorded, each whole or not at all, and answers them: those that are in the way of the others first, and the
     /// others are called again. Where they are at fault together, each is tried alone.
-    async fn record(&mut self, appends: Vec<Append>, replies: Vec<Reply>) {
+    async fn record(&mut self, appends: Vec<Append>, replies: Vec<Reply>, deadline: Instant) {
         let mut rest = VecDeque::from([(appends, replies)]);
         while let Some((mut appends, mut replies)) = rest.pop_front() {
-            match self.call(&appends).await {
+            match self.call(&appends, deadline).await {
                 Ok(Answer::Recorded(recorded)) => {
                     for (reply, appended) in replies.into_iter().zip(recorded.appended(&appends)) {
                         self.answer(reply, Ok(appended));
@@ -140,16 +142,18 @@ impl Sequencer {
     }
 
     /// Calls until a server answers. To call again is harmless: what is recorded is answered with the original.
-    async fn call(&mut self, appends: &[Append]) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + self.servers.patience;
-        let (mut wait, mut may_be_recorded) = (FIRST_WAIT, false);
+    async fn call(&mut self, appends: &[Append], deadline: Instant) -> Result<Answer, Failure> {
+        let (mut wait, mut may_be_recorded, mut is_read_only) = (FIRST_WAIT, false, false);
         loop {
-            let error = match self.try_call(appends, &mut may_be_recorded).await {
+            let Failure { error, may_be_recorded: now } = match self.try_call(appends).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if error.kind() == StoreErrorKind::Unavailable => error,
-                Err(error) => return Err(Failure { error, may_be_recorded }),
+                Err(failure) => failure,
             };
-            if deadline < Instant::now() + wait {
+            may_be_recorded |= now;
+            // Once: a pooler may have led to what is a standby now, and leads elsewhere the next time.
+            let is_elsewhere = error.kind() == StoreErrorKind::ReadOnly && !is_read_only;
+            is_read_only |= is_elsewhere;
+            if deadline < Instant::now() + wait || error.kind() != StoreErrorKind::Unavailable && !is_elsewhere {
                 return Err(Failure { error, may_be_recorded });
             }
             tokio::time::sleep(wait).await;
@@ -157,61 +161,74 @@ impl Sequencer {
         }
     }
 
-    async fn try_call(&mut self, appends: &[Append], may_be_recorded: &mut bool) -> Result<Answer, StoreError> {
+    async fn try_call(&mut self, appends: &[Append]) -> Result<Answer, Failure> {
         let now = self.clock.as_ref().map(|clock| clock.now());
         let call = Call { log: self.log, now, inline: self.inline.names() };
-        let (host, mut connection) = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.servers.connect().await.map(|connected| (connected.host, connected.connection))?,
+        let mut used = self.connection.take();
+        if used.as_mut().is_some_and(|(in_use, _)| in_use.is_superseded(&self.servers)) {
+            used = None;
+        }
+        let (in_use, mut connection) = match used {
+            Some(used) => used,
+            None => self.servers.connect().await.map(|connected| (InUse::new(connected.host), connected.connection))?,
         };
         if !self.inline.is_empty() {
-            return self.try_inline(appends, &call, (host, connection), may_be_recorded).await;
+            return self.try_inline(appends, &call, (in_use, connection)).await;
         }
-        let called = self.servers.bounded(host, call.make(appends, &mut connection)).await;
-        if called.as_ref().is_err_and(is_lost) {
-            // It may be recorded all the same: it is called again, elsewhere.
-            *may_be_recorded = true;
-            self.servers.lost(host);
-        } else {
-            self.connection = Some((host, connection));
+        match self.servers.bounded(in_use.host, call.make(appends, &mut connection)).await {
+            Ok(answer) => {
+                self.connection = Some((in_use, connection));
+                Ok(answer)
+            }
+            Err(error) => {
+                if is_lost(&error) {
+                    // It is called again, elsewhere.
+                    self.servers.lost(in_use.host);
+                } else {
+                    self.connection = Some((in_use, connection));
+                }
+                let may_be_recorded = is_lost(&error) && !is_read_only(&error);
+                Err(Failure { error: failed("record it")(error), may_be_recorded })
+            }
         }
-        called.map_err(failed("record it"))
     }
-}
 
-impl Sequencer {
     /// As [`try_call`](Self::try_call), with what the read models make of it in the same transaction.
     async fn try_inline(
         &mut self,
         appends: &[Append],
         call: &Call,
-        (host, connection): (usize, PgConnection),
-        may_be_recorded: &mut bool,
-    ) -> Result<Answer, StoreError> {
-        let inline = self.inline.clone();
+        (in_use, connection): (InUse, PgConnection),
+    ) -> Result<Answer, Failure> {
+        let (servers, inline) = (self.servers.clone(), self.inline.clone());
         let recorded = async { Ok(inline.record(appends, call, connection).await) };
-        match self.servers.bounded(host, recorded).await {
+        // It is several statements, and what the read models make of the events: one call is bounded by what it is waited for.
+        match servers.bounded_by(servers.patience.max(CALL_TIMEOUT), in_use.host, recorded).await {
             Ok((connection, answer)) => {
-                self.connection = connection.map(|connection| (host, connection));
-                if self.connection.is_none() {
-                    *may_be_recorded = true;
-                    self.servers.lost(host);
+                match connection {
+                    Some(connection) => self.connection = Some((in_use, connection)),
+                    None => servers.lost(in_use.host),
                 }
                 answer
             }
             Err(late) => {
-                *may_be_recorded = true;
-                self.servers.lost(host);
-                Err(failed("record it")(late))
+                servers.lost(in_use.host);
+                Err(Failure { error: failed("record it")(late), may_be_recorded: true })
             }
         }
     }
 }
 
 /// Why a batch has no answer.
-struct Failure {
-    error: StoreError,
-    may_be_recorded: bool,
+pub(crate) struct Failure {
+    pub(crate) error: StoreError,
+    pub(crate) may_be_recorded: bool,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, may_be_recorded: false }
+    }
 }
 
 impl Failure {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const OTHERS_TIMEOUT: Duration = Duration::from_millis(300);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a statement of the store's own may take before its server counts as lost.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often it is asked, while there are several servers, whether another of them is the primary now: one that was cut off from
 /// the others may not know that it no longer is.
@@ -62,13 +63,30 @@ pub(crate) struct Servers {
     connections: u32,
     /// How long it is tried to read, and to append.
     pub(crate) patience: Duration,
-    current: Mutex<Current>,
+    current: Mutex<Option<(InUse, PgPool)>>,
 }
 
-/// The server in use, by its place among the hosts.
-struct Current {
-    pool: Option<(usize, PgPool)>,
+/// Which server is in use, by its place among the hosts, and whether it still should be.
+pub(crate) struct InUse {
+    pub(crate) host: usize,
     checked: Instant,
+    superseded: Arc<AtomicBool>,
+}
+
+impl InUse {
+    pub(crate) fn new(host: usize) -> Self {
+        Self { host, checked: Instant::now(), superseded: Arc::default() }
+    }
+
+    /// Whether another one is known to have taken its place; now and then that is looked at, which nobody waits for.
+    pub(crate) fn is_superseded(&mut self, servers: &Arc<Servers>) -> bool {
+        if servers.is_one_of_several() && CHECK < self.checked.elapsed() {
+            self.checked = Instant::now();
+            let (servers, host, superseded) = (servers.clone(), self.host, self.superseded.clone());
+            tokio::spawn(async move { superseded.fetch_or(servers.is_superseded(host).await, Ordering::Relaxed) });
+        }
+        self.superseded.load(Ordering::Relaxed)
+    }
 }
 
 /// A connection to a server, by its place among the hosts.
@@ -80,8 +98,7 @@ pub(crate) struct Connected {
 
 impl Servers {
     pub(crate) fn new(hosts: Vec<PgConnectOptions>, role: Role, connections: u32, patience: Duration) -> Self {
-        let current = Mutex::new(Current { pool: None, checked: Instant::now() });
-        Self { hosts, role, connections, patience, current }
+        Self { hosts, role, connections, patience, current: Mutex::new(None) }
     }
 
     /// Connections to a server of the role, and its place among the hosts.
@@ -107,24 +124,19 @@ impl Servers {
                 })
             })
             .connect_lazy_with(self.hosts[host].clone());
-        self.current().pool = Some((host, pool.clone()));
+        *self.current() = Some((InUse::new(host), pool.clone()));
         Ok((host, pool))
     }
 
-    /// What is in use; now and then it is looked whether it still should be, which nobody waits for.
+    /// What is in use, if it still should be.
     fn in_use(self: &Arc<Self>) -> Option<(usize, PgPool)> {
         let mut current = self.current();
-        let (host, pool) = current.pool.clone()?;
-        if self.is_one_of_several() && CHECK < current.checked.elapsed() {
-            current.checked = Instant::now();
-            let this = self.clone();
-            tokio::spawn(async move {
-                if this.is_superseded(host).await {
-                    this.lost(host);
-                }
-            });
+        let (in_use, pool) = current.as_mut()?;
+        if in_use.is_superseded(self) {
+            *current = None;
+            return None;
         }
-        Some((host, pool))
+        Some((in_use.host, pool.clone()))
     }
 
     /// A connection of its own to a server of the role: to the newest primary, or to the standby that is least behind. Where
@@ -172,6 +184,16 @@ impl Servers {
     /// Waits for what a server with this place among the hosts is to do, as long as it may take, and as long as no other server
     /// has taken over from it.
     pub(crate) async fn bounded<T>(&self, host: usize, call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        self.bounded_by(CALL_TIMEOUT, host, call).await
+    }
+
+    /// As [`bounded`](Self::bounded), of what may take so long.
+    pub(crate) async fn bounded_by<T>(
+        &self,
+        longest: Duration,
+        host: usize,
+        call: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
         let superseded = async {
             loop {
                 tokio::time::sleep(CHECK).await;
@@ -184,7 +206,7 @@ impl Servers {
             biased;
             done = call => done,
             () = superseded => Err(no_answer("another server is the primary now")),
-            () = tokio::time::sleep(CALL_TIMEOUT) => Err(no_answer("the server does not answer")),
+            () = tokio::time::sleep(longest) => Err(no_answer("the server does not answer")),
         }
     }
 
@@ -206,17 +228,17 @@ impl Servers {
     /// The server failed, or is not what it was: the next one to ask looks for another.
     pub(crate) fn lost(&self, host: usize) {
         let mut current = self.current();
-        if current.pool.as_ref().is_some_and(|(used, _)| *used == host) {
-            current.pool = None;
+        if current.as_ref().is_some_and(|(in_use, _)| in_use.host == host) {
+            *current = None;
         }
     }
 
     /// As [`lost`](Self::lost), of whichever is in use.
     pub(crate) fn lost_any(&self) {
-        self.current().pool = None;
+        *self.current() = None;
     }
 
-    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<(InUse, PgPool)>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -239,17 +261,19 @@ async fn probe(host: usize, options: PgConnectOptions) -> sqlx::Result<Connected
     let standing = match timeline {
         None => Standing::Standby { replayed },
         Some(timeline) => {
-            // What is acknowledged is durable, whatever is usual in this database.
-            connection
-                .execute(
-                    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-                )
-                .await?;
+            connection.execute(SETTINGS).await?;
             Standing::Primary { timeline: i64::from_str_radix(&timeline, 16).unwrap_or_default() }
         }
     };
     Ok(Connected { connection, host, standing })
 }
+
+/// Whatever is usual for this user or database: what is acknowledged is durable, and an append sees what others did up to its
+/// turn.
+const SETTINGS: &str = "
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+    SELECT set_config('default_transaction_isolation', 'read committed', false)
+        WHERE current_setting('default_transaction_isolation') <> 'read committed'";
 
 async fn is_in_recovery(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await

@@ -67,7 +67,8 @@ impl PostgresStore {
     /// then.
     ///
     /// Make it the last thing before the commit: from here on the log's turn is the transaction's, and every other append waits
-    /// for it. It is given up, with the transaction, where it takes longer than [`OWN_TURN_MAX`] to get or to use.
+    /// for it. It is given up, with the transaction, where it takes longer than [`OWN_TURN_MAX`] to get, or where the transaction
+    /// then does nothing for so long; how long its statements take is its own matter.
     ///
     /// # Errors
     /// [`AppendError`], as of [`append`](Store::append). After one of [`AppendError::Store`] the transaction can only be rolled
@@ -127,7 +128,8 @@ impl Store for PostgresStore {
             || StoreError::new(StoreErrorKind::ReadOnly, "this store reads from standbys: append to one that does not");
         let queue = self.0.queue.as_ref().ok_or_else(read_only)?;
         let (reply, answer) = oneshot::channel();
-        queue.send(Waiting { append, reply }).await.map_err(|_| closed())?;
+        let deadline = tokio::time::Instant::now() + self.0.primary.patience;
+        queue.send(Waiting { append, reply, deadline }).await.map_err(|_| closed())?;
         // Closed before it was taken up: nothing is recorded.
         answer.await.unwrap_or_else(|_| Err(closed().into()))
     }
@@ -136,8 +138,9 @@ impl Store for PostgresStore {
         self.check_open()?;
         read.query.check()?;
         let Some(standby) = &self.0.standby else {
+            let known = self.0.head.known();
             let (page, _) = reader::read(&self.0.primary, self.0.log, &read).await?;
-            self.0.head.reached(page.head);
+            self.0.head.seen(known, page.head);
             return Ok(page);
         };
         standby.read(&self.0.primary, self.0.log, &read).await

@@ -182,3 +182,69 @@ async fn a_partition_that_was_dumped_dropped_and_restored_is_as_it_was() {
         assert!(refused.contains("events never change"), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_log_that_has_events_in_a_replaced_partition_has_none_archived_behind_them() {
+    let (url, store) = filled().await;
+    let logs = Logs::at(&url).unwrap();
+    logs.detach_oldest().await.unwrap();
+    // Its first events are where the others' are archived.
+    let late = Options::default().log("late").open(&url).await.unwrap();
+    for _ in 0..250 {
+        late.append(Append::new(vec![event("late-1")])).await.unwrap();
+    }
+    let refused = logs.detach_oldest().await.unwrap_err();
+    assert!(refused.to_string().contains("the log late has events before the partition through position 200"), "{refused}");
+    assert_eq!(read(&late, Query::all()).await.unwrap().len(), 250);
+
+    logs.attach_newest().await.unwrap();
+    for through in [100, 200] {
+        assert_eq!(logs.detach_oldest().await.unwrap(), format!("archived_through_{through}"));
+    }
+    assert!(is_archived(read(&late, of_stream("late-1", 0)).await));
+    for _ in 0..2 {
+        logs.attach_newest().await.unwrap();
+    }
+    for log in [&store, &late] {
+        log.verify(&mut |_, _| {}).await.unwrap();
+    }
+    assert_eq!(read(&late, Query::all()).await.unwrap().len(), 250);
+}
+
+// On one thread: what is spawned first asks for the connection first.
+#[tokio::test]
+async fn a_read_beside_which_a_partition_is_attached_has_its_events() {
+    let (url, store) = filled().await;
+    let logs = Logs::at(&url).unwrap();
+    logs.detach_oldest().await.unwrap();
+    // With one connection the look into the archive comes after the other read, which waits until the partition is attached.
+    let reader = Options::default().connections(1).open(&url).await.unwrap();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    connection.execute("BEGIN; LOCK TABLE factum.tags IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let whole = tokio::spawn({
+        let reader = reader.clone();
+        async move { read(&reader, Query::all()).await }
+    });
+    tokio::task::yield_now().await;
+    let other = tokio::spawn(async move { read(&reader, tagged("steady-1")).await });
+    wait_for_the_tags(&url).await;
+    logs.attach_newest().await.unwrap();
+    connection.execute("COMMIT").await.unwrap();
+    other.await.unwrap().unwrap();
+    match whole.await.unwrap() {
+        Ok(positions) => assert_eq!(positions.len(), 350, "from {:?} on", positions.first()),
+        Err(error) => assert!(is_archived::<()>(Err(error))),
+    }
+    assert_eq!(read(&store, Query::all()).await.unwrap().len(), 350);
+}
+
+/// Waits until somebody waits for the lock of the tags.
+async fn wait_for_the_tags(url: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'factum.tags'::regclass AND NOT granted)";
+    let begun = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut connection).await.unwrap() {
+        assert!(begun.elapsed() < PATIENCE, "nobody reads the tags");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -142,6 +142,108 @@ async fn an_append_that_a_read_model_cannot_apply_records_nothing_and_the_others
     assert_eq!((debts, rows(&db).await.len()), (8, 8));
 }
 
+/// Notes each account once, and takes it for harmless where it is noted already.
+struct Noted;
+
+impl Projection for Noted {
+    const NAME: &'static str = "noted";
+    const VERSION: u32 = 1;
+    type Events = AccountEvent;
+    type Db = PgDb;
+
+    async fn create(&self, tx: &mut PgTx) -> Result<(), HandlerError> {
+        tx.query("CREATE TABLE {noted} (account text PRIMARY KEY)").execute(tx.connection()).await?;
+        Ok(())
+    }
+
+    async fn apply(&self, tx: &mut PgTx, event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
+        let _ = tx.query("INSERT INTO {noted} VALUES ($1)").bind(event.stream.to_string()).execute(tx.connection()).await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_append_is_refused_where_a_read_model_passes_over_a_statement_that_failed() {
+    let store = Options::default().inline(Noted).open(&database().await).await.unwrap();
+    store.append(deposited("account-1", 1)).await.unwrap();
+    let refused = store.append(deposited("account-1", 2)).await.unwrap_err();
+    assert!(matches!(&refused, AppendError::Store(error) if error.kind() == StoreErrorKind::Invalid), "{refused}");
+    assert!(refused.to_string().contains("a statement before it failed"), "{refused}");
+    assert_eq!(store.head().await.unwrap(), Position::new(1));
+    let appended = store.append(deposited("account-2", 3)).await.unwrap();
+    assert_eq!(appended.positions.through, Position::new(2));
+}
+
+/// Looks for what is not there where a deposit is of less than nothing.
+struct Looks;
+
+impl Projection for Looks {
+    const NAME: &'static str = "looks";
+    const VERSION: u32 = 1;
+    type Events = AccountEvent;
+    type Db = PgDb;
+
+    async fn create(&self, _tx: &mut PgTx) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    async fn apply(&self, tx: &mut PgTx, event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
+        let AccountEvent::Deposited { cents } = event.data;
+        sqlx::query("SELECT 1 WHERE 0 <= $1").bind(cents).fetch_one(tx.connection()).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_append_at_which_a_read_model_finds_no_row_is_refused_alone() {
+    let store = Options::default().inline(Looks).open(&database().await).await.unwrap();
+    let mut writers = JoinSet::new();
+    for number in 0..12 {
+        let (store, cents) = (store.clone(), if number == 5 { -1 } else { 1 });
+        writers.spawn(async move { (cents, store.append(deposited(&format!("account-{number}"), cents)).await) });
+    }
+    for (cents, outcome) in writers.join_all().await {
+        let kind = outcome
+            .as_ref()
+            .err()
+            .map(|error| matches!(error, AppendError::Store(error) if error.kind() == StoreErrorKind::Invalid));
+        assert_eq!(kind, (cents < 0).then_some(true), "{outcome:?}");
+    }
+    assert_eq!(store.head().await.unwrap(), Position::new(11));
+}
+
+/// Takes its time.
+struct Slow;
+
+impl Projection for Slow {
+    const NAME: &'static str = "slow";
+    const VERSION: u32 = 1;
+    type Events = AccountEvent;
+    type Db = PgDb;
+
+    async fn create(&self, _tx: &mut PgTx) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    async fn apply(&self, tx: &mut PgTx, _event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
+        sqlx::query("SELECT pg_sleep(0.03)").execute(tx.connection()).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn appends_that_take_longer_together_than_a_call_may_are_called_by_and_by() {
+    const APPENDS: u64 = 400;
+    let store = Options::default().inline(Slow).open(&database().await).await.unwrap();
+    let mut writers = JoinSet::new();
+    for number in 0..APPENDS {
+        let store = store.clone();
+        writers.spawn(async move { store.append(deposited(&format!("account-{number}"), 1)).await.unwrap() });
+    }
+    writers.join_all().await;
+    assert_eq!(store.head().await.unwrap(), Position::new(APPENDS));
+}
+
 /// Panics where a deposit is of nothing.
 struct Panics;
 

@@ -1,11 +1,15 @@
 //! The contract of a read database, and what PostgreSQL alone has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use factum::testing::read_db::{self, Backend};
 use factum::testing::survives_kills;
-use factum::{Draft, HandlerError, Log, Phase, ReadDb, ReadModelName, ReadModels, StoreErrorKind};
+use factum::{
+    Backoff, Draft, HandlerError, Log, OnFailure, Phase, Projection, ReadDb, ReadModelName, ReadModels, Store, StoreErrorKind,
+    TypedEvent,
+};
 use factum_postgres::testing::Server;
 use factum_postgres::{PgDb, PgTx};
 use sqlx::{Connection, Executor, PgConnection};
@@ -180,6 +184,60 @@ async fn a_projection_goes_on_when_its_server_was_killed() {
     assert_eq!((head.get(), rows(&db).await), (1_500, expected(1_500)));
     shutdown.cancel();
     running.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_programs_that_start_a_new_read_model_at_once_all_do() {
+    const PROGRAMS: usize = 6;
+    let url = database().await;
+    let store = factum_postgres::open(&url).await.unwrap();
+    deposit(&store, 1..=10).await;
+    let (barrier, shutdown) = (Arc::new(tokio::sync::Barrier::new(PROGRAMS)), CancellationToken::new());
+    let mut programs = tokio::task::JoinSet::new();
+    for _ in 0..PROGRAMS {
+        let (log, url, barrier, shutdown) = (Log::new(store.clone()), url.clone(), barrier.clone(), shutdown.clone());
+        programs.spawn(async move {
+            let db = PgDb::open(&url).await.unwrap();
+            barrier.wait().await;
+            log.project(Balances::<1, 1>, db).start(&shutdown).await.unwrap()
+        });
+    }
+    for running in programs.join_all().await {
+        running.wait_for(store.head().await.unwrap(), PATIENCE).await.unwrap();
+    }
+    assert_eq!(rows(&PgDb::open(&url).await.unwrap()).await, expected(10));
+    shutdown.cancel();
+}
+
+/// Looks for a row that is never there.
+struct Looks;
+
+impl Projection for Looks {
+    const NAME: &'static str = "looks";
+    const VERSION: u32 = 1;
+    type Events = AccountEvent;
+    type Db = PgDb;
+
+    async fn create(&self, _tx: &mut PgTx) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    async fn apply(&self, tx: &mut PgTx, _event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
+        sqlx::query("SELECT 1 WHERE false").fetch_one(tx.connection()).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_at_which_no_row_is_found_is_parked_and_not_taken_for_a_server_that_is_away() {
+    let url = database().await;
+    let store = factum_postgres::open(&url).await.unwrap();
+    deposit(&store, 1..=1).await;
+    let (log, db, shutdown) = (Log::new(store), PgDb::open(&url).await.unwrap(), CancellationToken::new());
+    let running = log.project(Looks, db.clone()).on_failure(OnFailure::Park(Backoff::NEVER)).start(&shutdown).await.unwrap();
+    running.wait_for(log.head().await.unwrap(), PATIENCE).await.unwrap();
+    assert_eq!(ReadModels::new(db).list().await.unwrap()[0].parked, 1);
+    shutdown.cancel();
 }
 
 #[tokio::test]

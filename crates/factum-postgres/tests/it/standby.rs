@@ -73,3 +73,25 @@ async fn a_standby_that_went_another_way_is_not_read_from() {
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
     assert!(refused.to_string().contains("the standby has what the primary has not"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn appends_go_to_the_newer_of_two_primaries_though_the_older_one_lives() {
+    let before = Server::start(&[]);
+    append(&before, 2).await;
+    before.stop();
+    let (older, newer) = (before.copied(false), before.copied(true));
+    let url = format!("postgres://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?sslmode=disable", older.port(), newer.port());
+    let store = factum_postgres::open(&url).await.unwrap();
+    let happened = || Append::new(vec![NewEvent::new("a-1".parse().unwrap(), "Happened", Payload::json("{}")).unwrap()]);
+    store.append(happened()).await.unwrap();
+    let mut connection = PgConnection::connect(&newer.url()).await.unwrap();
+    connection.execute("SELECT pg_promote()").await.unwrap();
+
+    let here = factum_postgres::open(&newer.url()).await.unwrap();
+    let begun = std::time::Instant::now();
+    while here.head().await.unwrap() == Position::new(2) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "appends still go to the older one");
+        store.append(happened()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
