@@ -39,16 +39,20 @@ impl Target {
         match &global.store {
             Some(url) if !is_url(url) => Err(Failure::usage(format!("--store {url} is no URL"))
                 .hint("write postgres://USER@HOST/DATABASE, or name a folder with --dir")),
-            Some(_) => Ok(Self::at(&place, global.log.as_deref())),
-            None => Ok(Self::Folder(folder(&global.dir, global.log.as_deref()))),
+            Some(_) => Self::at(&place, global.log.as_deref()),
+            None => Ok(Self::Folder(folder(&global.dir, global.log.as_deref())?)),
         }
     }
 
     /// The store at a URL or in a folder.
-    pub(crate) fn at(place: &str, log: Option<&str>) -> Self {
+    pub(crate) fn at(place: &str, log: Option<&str>) -> Result<Self, Failure> {
         match is_url(place) {
-            true => Self::Postgres { url: place.to_owned(), log: log.unwrap_or(DEFAULT_LOG).to_owned() },
-            false => Self::Folder(folder(Path::new(place), log)),
+            true => Ok(Self::Postgres { url: place.to_owned(), log: log.unwrap_or(DEFAULT_LOG).to_owned() }),
+            false if place.contains("://") => {
+                Err(Failure::usage(format!("{place} is neither a database of PostgreSQL nor a folder"))
+                    .hint("write postgres://USER@HOST/DATABASE, or name a folder"))
+            }
+            false => Ok(Self::Folder(folder(Path::new(place), log)?)),
         }
     }
 
@@ -144,9 +148,13 @@ pub(crate) fn is_url(place: &str) -> bool {
     place.starts_with("postgres://") || place.starts_with("postgresql://")
 }
 
-fn folder(dir: &Path, log: Option<&str>) -> PathBuf {
+/// Where a log of a folder is. Its name must not lead out of there.
+pub(crate) fn folder(dir: &Path, log: Option<&str>) -> Result<PathBuf, Failure> {
     match log {
-        None | Some(DEFAULT_LOG) => dir.to_owned(),
-        Some(log) => dir.join(LOGS).join(log),
+        None | Some(DEFAULT_LOG) => Ok(dir.to_owned()),
+        Some(log) => {
+            factum_postgres::check_log_name(log)?;
+            Ok(dir.join(LOGS).join(log))
+        }
     }
 }

@@ -151,7 +151,7 @@ CREATE FUNCTION factum.append(
 LANGUAGE plpgsql
 -- Each look is by an index, whatever the statistics say: they are those of an empty table for a while.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan SET jit = off
--- Not as long as its caller waits: whoever is given up would wait for the turn all the same.
+-- As OWN_TURN_MAX, and less than its caller waits: whoever is given up would wait for the turn all the same.
 SET lock_timeout = '8s'
 AS $$
 #variable_conflict use_column

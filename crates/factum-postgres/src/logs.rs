@@ -184,13 +184,14 @@ pub(crate) async fn create(connection: &mut PgConnection, name: &str) -> Result<
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Refuses what is no name of a log: letters, digits, `_`, `-` and `.`, up to [`LOG_NAME_BYTES_MAX`] of them.
+/// Refuses what is no name of a log: letters, digits, `_`, `-` and `.`, up to [`LOG_NAME_BYTES_MAX`] of them, and not `.` or `..`
+/// alone, which as names of folders mean others.
 ///
 /// # Errors
 /// [`StoreError`] of kind `Invalid`.
 pub fn check_log_name(name: &str) -> Result<(), StoreError> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if (1..=LOG_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_allowed) {
+    if (1..=LOG_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_allowed) && !matches!(name, "." | "..") {
         return Ok(());
     }
     let message = format!("{name:?} names no log: write it in up to {LOG_NAME_BYTES_MAX} letters, digits, `_`, `-` and `.`");

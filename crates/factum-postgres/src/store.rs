@@ -24,7 +24,7 @@ use crate::standby::Standby;
 use crate::verify::{self, Verified};
 
 /// How long a transaction of a caller's own waits for a log's turn, and how long it may do nothing once it has it.
-pub const OWN_TURN_MAX: Duration = Duration::from_secs(10);
+pub const OWN_TURN_MAX: Duration = Duration::from_secs(8);
 
 /// A log in a PostgreSQL database. Clones share it; several processes may write to it at once.
 #[derive(Clone)]
@@ -77,9 +77,10 @@ impl PostgresStore {
     pub async fn append_in(&self, transaction: &mut PgConnection, append: Append) -> Result<Appended, AppendError> {
         append.check()?;
         self.check_open()?;
-        let bounds = "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)";
+        // For the turn, the function waits no longer by itself.
+        let bound = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)";
         let milliseconds = OWN_TURN_MAX.as_millis().to_string();
-        sqlx::query(bounds).bind(milliseconds).execute(&mut *transaction).await.map_err(failed("bound the transaction"))?;
+        sqlx::query(bound).bind(milliseconds).execute(&mut *transaction).await.map_err(failed("bound the transaction"))?;
         let now = self.0.clock.as_ref().map(|clock| clock.now());
         let (appends, call) = ([append], Call { log: self.0.log, now, inline: Vec::new() });
         match call.make(&appends, transaction).await.map_err(failed("record it"))? {

@@ -33,7 +33,7 @@ impl Clock for Replayed {
 
 /// Copies, and prints what.
 pub(crate) async fn run(args: args::Copy, mut context: Context<'_>) -> Result<(), Failure> {
-    let (source, target) = (Target::at(&args.from, args.from_log.as_deref()), Target::at(&args.to, args.to_log.as_deref()));
+    let (source, target) = (Target::at(&args.from, args.from_log.as_deref())?, Target::at(&args.to, args.to_log.as_deref())?);
     let copied = copy(&source, &target, &context).await?;
     context.output.record(&copied)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args;
 use crate::command::Context;
 use crate::exit::{Exit, Failure};
-use crate::target::{LOGS, Target};
+use crate::target::{LOGS, Target, folder};
 
 /// A log in a list.
 #[derive(Serialize)]
@@ -116,6 +116,5 @@ fn log_folder(dir: &Path, name: &str) -> Result<std::path::PathBuf, Failure> {
     if name == DEFAULT_LOG {
         return Err(Failure::usage(format!("{DEFAULT_LOG} is the folder itself: choose another name")));
     }
-    factum_postgres::check_log_name(name)?;
-    Ok(dir.join(LOGS).join(name))
+    folder(dir, Some(name))
 }

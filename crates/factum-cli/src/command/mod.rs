@@ -37,7 +37,11 @@ pub(crate) struct Context<'a> {
 
 /// Does what was typed.
 pub(crate) async fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
-    let Cli { global, command } = cli;
+    let Cli { mut global, command } = cli;
+    if matches!(command, Command::Log(_)) {
+        // It is about all logs of the place, and names the one itself.
+        global.log = None;
+    }
     if global.format == Some(Format::Csv) && !matches!(command, Command::Export(_)) {
         return Err(Failure::usage("--format csv is for `export`: choose table, json or ndjson"));
     }

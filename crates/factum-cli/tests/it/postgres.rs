@@ -95,6 +95,28 @@ fn logs_are_created_listed_and_dropped_and_do_not_see_each_other() {
 }
 
 #[test]
+fn a_name_of_a_log_never_leads_out_of_the_logs_of_its_folder() {
+    let folder = Folder::new();
+    let dir = folder.path("store").to_str().unwrap().to_owned();
+    let on = |arguments: &[&str]| folder.run(&[&["--dir", &dir], arguments].concat());
+    let append = ["append", "account-1", "--type", "Opened", "--data", "{}"];
+    on(&append).ok();
+    on(&["log", "create", "north"]).ok();
+    for name in ["..", ".", "../../store", "/etc"] {
+        on(&["log", "drop", name, "--yes"]).failed(2, &["names no log"]);
+        on(&["log", "create", name]).failed(2, &["names no log"]);
+        on(&[&["--log", name], &append[..]].concat()).failed(2, &["names no log"]);
+        on(&["copy", "--from", &dir, "--to", &dir, "--to-log", name]).failed(2, &["names no log"]);
+    }
+    assert_eq!(on(&["read"]).values().len(), 1);
+    // Whichever log is meant otherwise, the command is about all of them.
+    on(&["--log", "north", "log", "create", "south"]).ok();
+    assert_eq!(member(&on(&["--log", "south", "log", "ls"]).values(), "log"), ["main", "north", "south"]);
+    on(&["copy", "--from", &dir, "--to", "mysql://user@host/shop"]).failed(2, &["neither a database of PostgreSQL nor a folder"]);
+    assert!(!folder.path("mysql:").exists());
+}
+
+#[test]
 fn what_cannot_be_archived_is_said_and_read_models_are_looked_for_in_the_database() {
     let (folder, url) = (Folder::new(), database());
     let on = |arguments: &[&str]| folder.run(&[&["--store", &url], arguments].concat());

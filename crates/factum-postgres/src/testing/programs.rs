@@ -31,6 +31,17 @@ pub(super) fn spawn(command: Command) -> Child {
     started.recv().expect("the thread lives as long as this process").expect("a process can be started")
 }
 
+/// Has a folder removed once this process has ended, whatever ends it: by one that waits for the end of a pipe. Who still writes
+/// to the folder is about to end as well.
+pub(super) fn remove_after_this_process(folder: &Path) {
+    const REMOVE: &str = "cat; for try in 1 2 3 4 5 6 7 8 9 10; do sleep 1; rm -rf \"$0\" && break; done";
+    let mut remove = Command::new("sh");
+    remove.args(["-c", REMOVE]).arg(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let remover = spawn(remove);
+    // The pipe's other end: it stays open as long as this process lives.
+    std::mem::forget(remover);
+}
+
 /// A port that nobody listens on. Somebody else may take it in between; then the server says so.
 pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::programs::{children, folder_of_postgres, free_port, own, postgres, signal, spawn, succeeds};
+use super::programs::{
+    children, folder_of_postgres, free_port, own, postgres, remove_after_this_process, signal, spawn, succeeds,
+};
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,7 +77,12 @@ impl Server {
     /// One for all tests of this process, with a database of their own by [`database`](Self::database).
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(&["max_connections=300"]))
+        SHARED.get_or_init(|| {
+            let server = Self::start(&["max_connections=300"]);
+            // What is static is never dropped.
+            remove_after_this_process(server.folder.path());
+            server
+        })
     }
 
     /// Where it listens, on the loopback interface.

@@ -55,6 +55,32 @@ impl<const VERSION: u32, const PARTITIONS: u32> Projection for Balances<VERSION,
     }
 }
 
+/// Looks for what is not there where a deposit is of less than nothing.
+pub(crate) struct Looks;
+
+impl Projection for Looks {
+    const NAME: &'static str = "looks";
+    const VERSION: u32 = 1;
+    type Events = AccountEvent;
+    type Db = PgDb;
+
+    async fn create(&self, _tx: &mut PgTx) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    async fn apply(&self, tx: &mut PgTx, event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
+        let AccountEvent::Deposited { cents } = event.data;
+        sqlx::query("SELECT 1 WHERE 0 <= $1").bind(cents).fetch_one(tx.connection()).await?;
+        Ok(())
+    }
+}
+
+/// An append of one deposit.
+pub(crate) fn deposited(account: &str, cents: i64) -> Append {
+    let data = Payload::json(format!(r#"{{"cents":{cents}}}"#));
+    Append::new(vec![NewEvent::new(account.parse().unwrap(), "AccountDeposited", data).unwrap()])
+}
+
 /// The accounts, as a query finds them.
 pub(crate) async fn rows(db: &PgDb) -> Vec<Row> {
     let select = "SELECT account, cents, events, trace FROM accounts ORDER BY account COLLATE \"C\"";

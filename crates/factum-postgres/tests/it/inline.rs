@@ -1,10 +1,10 @@
 //! Read models that are kept inline: what an append records is in them when it is acknowledged, from all processes that append.
 
-use factum::{Append, AppendError, HandlerError, NewEvent, Payload, Position, Projection, Store, StoreErrorKind, TypedEvent};
+use factum::{AppendError, HandlerError, Position, Projection, Store, StoreErrorKind, TypedEvent};
 use factum_postgres::{Logs, Options, PgDb, PgTx, PostgresStore};
 use tokio::task::JoinSet;
 
-use crate::balances::{AccountEvent, Balances, deposit, expected, rows};
+use crate::balances::{AccountEvent, Balances, Looks, deposit, deposited, expected, rows};
 use crate::support::database;
 
 async fn with_balances<const VERSION: u32>(url: &str) -> PostgresStore {
@@ -35,11 +35,6 @@ async fn what_racing_processes_append_is_in_the_read_model_when_it_is_acknowledg
     }
     writers.join_all().await;
     assert_eq!(rows(&db).await.len(), WRITERS as usize);
-}
-
-fn deposited(account: &str, cents: i64) -> Append {
-    let data = Payload::json(format!(r#"{{"cents":{cents}}}"#));
-    Append::new(vec![NewEvent::new(account.parse().unwrap(), "AccountDeposited", data).unwrap()])
 }
 
 #[tokio::test]
@@ -172,26 +167,6 @@ async fn an_append_is_refused_where_a_read_model_passes_over_a_statement_that_fa
     assert_eq!(store.head().await.unwrap(), Position::new(1));
     let appended = store.append(deposited("account-2", 3)).await.unwrap();
     assert_eq!(appended.positions.through, Position::new(2));
-}
-
-/// Looks for what is not there where a deposit is of less than nothing.
-struct Looks;
-
-impl Projection for Looks {
-    const NAME: &'static str = "looks";
-    const VERSION: u32 = 1;
-    type Events = AccountEvent;
-    type Db = PgDb;
-
-    async fn create(&self, _tx: &mut PgTx) -> Result<(), HandlerError> {
-        Ok(())
-    }
-
-    async fn apply(&self, tx: &mut PgTx, event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
-        let AccountEvent::Deposited { cents } = event.data;
-        sqlx::query("SELECT 1 WHERE 0 <= $1").bind(cents).fetch_one(tx.connection()).await?;
-        Ok(())
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

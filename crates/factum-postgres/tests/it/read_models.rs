@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use factum::testing::read_db::{self, Backend};
 use factum::testing::survives_kills;
-use factum::{
-    Backoff, Draft, HandlerError, Log, OnFailure, Phase, Projection, ReadDb, ReadModelName, ReadModels, Store, StoreErrorKind,
-    TypedEvent,
-};
+use factum::{Backoff, Draft, HandlerError, Log, OnFailure, Phase, ReadDb, ReadModelName, ReadModels, Store, StoreErrorKind};
 use factum_postgres::testing::Server;
 use factum_postgres::{PgDb, PgTx};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
-use crate::balances::{AccountEvent, Balances, deposit, expected, rows};
+use crate::balances::{AccountEvent, Balances, Looks, deposit, deposited, expected, rows};
 use crate::support::database;
 
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -209,30 +206,11 @@ async fn of_programs_that_start_a_new_read_model_at_once_all_do() {
     shutdown.cancel();
 }
 
-/// Looks for a row that is never there.
-struct Looks;
-
-impl Projection for Looks {
-    const NAME: &'static str = "looks";
-    const VERSION: u32 = 1;
-    type Events = AccountEvent;
-    type Db = PgDb;
-
-    async fn create(&self, _tx: &mut PgTx) -> Result<(), HandlerError> {
-        Ok(())
-    }
-
-    async fn apply(&self, tx: &mut PgTx, _event: &TypedEvent<AccountEvent>) -> Result<(), HandlerError> {
-        sqlx::query("SELECT 1 WHERE false").fetch_one(tx.connection()).await?;
-        Ok(())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_at_which_no_row_is_found_is_parked_and_not_taken_for_a_server_that_is_away() {
     let url = database().await;
     let store = factum_postgres::open(&url).await.unwrap();
-    deposit(&store, 1..=1).await;
+    store.append(deposited("account-1", -1)).await.unwrap();
     let (log, db, shutdown) = (Log::new(store), PgDb::open(&url).await.unwrap(), CancellationToken::new());
     let running = log.project(Looks, db.clone()).on_failure(OnFailure::Park(Backoff::NEVER)).start(&shutdown).await.unwrap();
     running.wait_for(log.head().await.unwrap(), PATIENCE).await.unwrap();

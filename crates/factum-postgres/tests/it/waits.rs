@@ -6,7 +6,7 @@ use factum::{
     Append, Expected, Log, NewEvent, Payload, Position, Query, ReadStreams, Store, StoreErrorKind, StreamName, Version,
 };
 use factum_postgres::testing::Server;
-use factum_postgres::{Logs, Options, PostgresStore};
+use factum_postgres::{Logs, OWN_TURN_MAX, Options, PostgresStore};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 
@@ -104,6 +104,10 @@ async fn an_append_that_waits_for_the_logs_turn_leaves_nobody_waiting() {
     assert_eq!(waiting, 0);
     other.execute("ROLLBACK").await.unwrap();
     store.append(happened()).await.unwrap();
+    // It is the function that bounds it, and says so in its own words.
+    let bounds = "SELECT proconfig FROM pg_proc WHERE oid = 'factum.append'::regproc";
+    let bounds: Vec<String> = sqlx::query_scalar(bounds).fetch_one(&mut other).await.unwrap();
+    assert!(bounds.contains(&format!("lock_timeout={}s", OWN_TURN_MAX.as_secs())), "{bounds:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
