@@ -8,6 +8,7 @@ mod records;
 // It is run.
 mod runner;
 mod register;
+mod anchor;
 mod supervisor;
 mod worker;
 mod lease;

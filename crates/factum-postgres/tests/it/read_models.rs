@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use factum::testing::read_db::{self, Backend};
 use factum::testing::survives_kills;
-use factum::{Backoff, Draft, HandlerError, Log, OnFailure, Phase, ReadDb, ReadModelName, ReadModels, Store, StoreErrorKind};
+use factum::{
+    Backoff, Draft, HandlerError, Log, OnFailure, Phase, ReadDb, ReadModelName, ReadModels, StartError, Store, StoreErrorKind,
+};
 use factum_postgres::testing::Server;
 use factum_postgres::{PgDb, PgTx};
 use sqlx::{Connection, Executor, PgConnection};
@@ -116,6 +118,22 @@ async fn a_statement_that_was_prepared_before_a_swap_finds_the_new_table() {
             assert_eq!(read, number);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_logs_of_a_database_are_never_read_into_the_same_tables() {
+    let (url, shutdown) = (database().await, CancellationToken::new());
+    let own = Log::new(factum_postgres::open(&url).await.unwrap());
+    let other = Log::new(factum_postgres::Options::default().log("other").open(&url).await.unwrap());
+    deposit(other.store(), 1..=20).await;
+    deposit(own.store(), 1..=10).await;
+    let db = PgDb::open(&url).await.unwrap();
+    let running = own.project(Balances::<1, 2>, db.clone()).start(&shutdown).await.unwrap();
+    running.wait_for(own.head().await.unwrap(), PATIENCE).await.unwrap();
+    let refused = other.project(Balances::<1, 2>, db.clone()).start(&shutdown).await.err();
+    assert!(matches!(refused, Some(StartError::AnotherLog { .. })), "{refused:?}");
+    assert_eq!(rows(&db).await, expected(10));
+    shutdown.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]

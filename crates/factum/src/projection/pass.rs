@@ -39,6 +39,7 @@ impl<P: Projection> Session<'_, P> {
     pub(crate) async fn pass(&mut self, batch: Batch) -> Result<(), Halt> {
         let Batch { events, checkpoint, head } = batch;
         self.see(head);
+        self.anchor().await?;
         let due: Vec<_> = events.into_iter().filter_map(|event| self.due(event)).collect();
         let mut rest = due.as_slice();
         while !rest.is_empty() {

@@ -1,7 +1,7 @@
 //! The records of the runtime: what a read database keeps beside the tables of read models.
 //!
-//! Each is JSON under a key that says what it is about: `balances/live`, `balances@2/model`, `balances@2/partition/0`,
-//! `balances@2/lease/0`, `balances@2/failure/0`, `balances@2/parked/0/…` and `balances@2/request/0/…`.
+//! Each is JSON under a key that says what it is about: `balances/live`, `balances/anchor`, `balances@2/model`,
+//! `balances@2/partition/0`, `balances@2/lease/0`, `balances@2/failure/0`, `balances@2/parked/0/…` and `balances@2/request/0/…`.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -271,33 +271,33 @@ fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, StoreError> {
 }
 
 /// A position, as its number.
-mod position {
+pub(crate) mod position {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::Position;
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    pub(super) fn serialize<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(position.get())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
         u64::deserialize(deserializer).map(Position::new)
     }
 }
 
 /// Anything that is written and read as a text.
-mod text {
+pub(crate) mod text {
     use std::fmt::Display;
     use std::str::FromStr;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    pub(crate) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }

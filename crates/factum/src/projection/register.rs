@@ -1,9 +1,10 @@
 //! Registering: a read model gets its records and its empty tables, once.
 
+use super::anchor::{self, Anchor, Found};
 use super::failure::{guarded, text};
 use super::records::{Failure, Held, ModelRecord, PartitionRecord, Phase, add, live, models_of, put};
 use super::runner::StartError;
-use crate::{Position, Projection, ReadDb, ReadModelName, StoreError, StoreErrorKind};
+use crate::{Position, Projection, ReadDb, ReadModelName, Store, StoreError, StoreErrorKind};
 
 /// The read models of a projection, or of all where that is empty, by name, as they are committed.
 pub(crate) async fn models<D: ReadDb>(db: &D, projection: &str) -> Result<Vec<(ReadModelName, ModelRecord)>, StoreError> {
@@ -29,8 +30,16 @@ pub(crate) async fn live_model<D: ReadDb>(db: &D, projection: &str) -> Result<Op
 }
 
 /// Sees to it that there is a read model of the projection's version, and that no old failure holds it.
-pub(crate) async fn register<P: Projection>(projection: &P, db: &P::Db, after: Position) -> Result<(), StartError> {
+pub(crate) async fn register<P: Projection>(
+    projection: &P,
+    db: &P::Db,
+    log: &impl Store,
+    after: Position,
+) -> Result<(), StartError> {
     let first = ReadModelName::new(&projection.name(), P::VERSION)?;
+    if let Found::Another(Anchor { position, event_id }) = anchor::find(db, log, first.projection()).await? {
+        return Err(StartError::AnotherLog { projection: first.projection().to_owned(), position, event_id });
+    }
     for _ in 0..TRIES_MAX {
         let live = live_model(db, first.projection()).await?;
         let models = models(db, first.projection()).await?;

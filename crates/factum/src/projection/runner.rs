@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::anchor::another_log;
 use super::failure::{OnFailure, message};
 use super::read_models::ReadModels;
 use super::records::Failure;
@@ -16,7 +17,7 @@ use super::status::Status;
 use super::supervisor::Supervisor;
 use super::wait::{Progress, WaitError};
 use super::worker::Shared;
-use crate::{Backoff, Log, NameError, Position, Projection, ReadModelName, ReadModelNameError, StoreError};
+use crate::{Backoff, EventId, Log, NameError, Position, Projection, ReadModelName, ReadModelNameError, StoreError};
 
 /// A projection, about to be run: see [`Log::project`].
 pub struct Runner<P: Projection> {
@@ -125,7 +126,7 @@ impl<P: Projection> Runner<P> {
     /// [`StartError`] says why it does not run.
     pub async fn start(self, shutdown: &CancellationToken) -> Result<Running<P>, StartError> {
         let Self { log, projection, db, after, options } = self;
-        register(&projection, &db, after).await?;
+        register(&projection, &db, log.store(), after).await?;
         let query = projection.query()?;
         let (status, watched) = watch::channel(Status::default());
         let name = projection.name().into_owned();
@@ -160,6 +161,16 @@ pub enum StartError {
         expected: u32,
         /// How many it has.
         actual: u32,
+    },
+    /// Its read models are made from another log.
+    #[error("{}", another_log(projection, *position, *event_id))]
+    AnotherLog {
+        /// Its name.
+        projection: String,
+        /// Where the first event stands that they were given.
+        position: Position,
+        /// The id of that event; the log at hand has another one there.
+        event_id: EventId,
     },
     /// Its tables cannot be made.
     #[error("cannot make the tables: {0}")]

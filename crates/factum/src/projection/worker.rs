@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::anchor::{self, Anchor, Found, another_log};
 use super::lease::{Claim, LeaseOf, Over};
 use super::records::{Failure, Held, LeaseRecord, ModelRecord, ParkedEvent, PartitionRecord, Phase, all, put};
 use super::runner::Options;
 use super::status::{Activity, PartitionStatus, Status};
-use crate::{AnyStore, Position, Projection, Query, ReadDb, ReadModelName, StoreError, Subscription};
+use crate::{AnyStore, Position, Projection, Query, ReadDb, ReadModelName, StoreError, StoreErrorKind, Subscription};
 
 /// How often a worker looks for what is asked of it, and for a lease that it does not have: a failover takes so long.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
@@ -142,6 +143,7 @@ impl<P: Projection> Worker<P> {
         if let Some(failure) = Held::<Failure>::committed(db, &self.model.failure_key(self.partition)).await? {
             return Err(Halt::Stopped(failure.value));
         }
+        let is_anchored = self.is_anchored().await?;
         let over = if self.has_held.load(Ordering::SeqCst) { Over::Nobody } else { Over::Namesake };
         let lease = match self.lease().claim(db, over).await? {
             Claim::Claimed(lease) => lease,
@@ -161,11 +163,28 @@ impl<P: Projection> Worker<P> {
             record: lease.partition,
             model: model.value,
             parked,
+            is_anchored,
             attend_at: now,
             renew_at: now + self.shared.options.lease / 3,
             rate: Rate { since: now, events: 0, per_second: 0.0 },
             head: Position::START,
         })
+    }
+
+    /// Whether the projection knows its log; an error where that is not this one.
+    async fn is_anchored(&self) -> Result<bool, StoreError> {
+        let (Shared { db, store, .. }, projection) = (&*self.shared, self.model.projection());
+        match anchor::find(db, store, projection).await? {
+            Found::NoAnchor => Ok(false),
+            Found::Anchor => Ok(true),
+            Found::Nothing(anchor) => {
+                let message = format!("the log ends before position {}, from where {projection} is made", anchor.position);
+                Err(StoreError::new(StoreErrorKind::Unavailable, message))
+            }
+            Found::Another(Anchor { position, event_id }) => {
+                Err(StoreError::new(StoreErrorKind::Invalid, another_log(projection, position, event_id)))
+            }
+        }
     }
 
     fn lease(&self) -> LeaseOf<'_> {
@@ -208,6 +227,8 @@ pub(crate) struct Session<'a, P: Projection> {
     pub(crate) model: ModelRecord,
     /// How many events are parked, by key.
     pub(crate) parked: BTreeMap<String, u64>,
+    /// Whether the projection knows its log, which is this one.
+    pub(crate) is_anchored: bool,
     attend_at: Instant,
     renew_at: Instant,
     rate: Rate,

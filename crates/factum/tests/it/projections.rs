@@ -1,5 +1,6 @@
 //! Projections: exactly once, whatever fails; and read models that are made again beside themselves.
 
+mod anchors;
 mod bank;
 mod hooked;
 mod contract;
