@@ -48,7 +48,8 @@ pub(crate) fn on_all_versions() -> Result<Outcome, String> {
         let mut test = cargo();
         test.args(["test", "--package", "factum-postgres", "--all-features", "--test", "it", "--"])
             .args(TESTS)
-            .env("FACTUM_POSTGRES_BIN", programs);
+            .env("FACTUM_POSTGRES_BIN", programs)
+            .env("FACTUM_RACE_SECONDS", "5");
         run(&mut test)?;
     }
     Ok(Outcome::Passed)

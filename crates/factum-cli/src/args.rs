@@ -127,6 +127,8 @@ pub(crate) enum Command {
     /// Write events to a file: CloudEvents, one a line, or CSV
     Export(Export),
     /// Copy a log to another place, with its positions, ids and times, and compare the two
+    ///
+    /// It goes by --from and --to: --dir, --store and --log say nothing to it.
     Copy(Copy),
     /// Bring the schema of a database to this program's version
     Migrate,
@@ -294,7 +296,7 @@ pub(crate) struct ReadDatabase {
 /// `factum projection`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Projection {
-    /// List read models, with their lag behind the store of --dir
+    /// List read models, with their lag behind the log of --dir or --store
     Ls {
         #[command(flatten)]
         db: ReadDatabase,

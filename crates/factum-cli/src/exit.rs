@@ -96,7 +96,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     while let Some(cause) = next {
         let message = cause.to_string();
         // An error that repeats its cause says it once.
-        if !text.ends_with(&message) {
+        if !text.contains(&message) {
             text = format!("{text}: {message}");
         }
         next = cause.source();
@@ -127,11 +127,13 @@ fn advice(kind: StoreErrorKind) -> Option<&'static str> {
         StoreErrorKind::Corrupt => {
             "append nothing to this store, and open a backup of it with --dir; `factum verify` checks either"
         }
-        StoreErrorKind::Unsupported => "use the program that wrote this folder, or name another one with --dir",
+        StoreErrorKind::Unsupported => "use the program that wrote this store, or name another one with --dir or --store",
         StoreErrorKind::Full => {
             "free space on the disk, then run the command again: what is recorded already is not recorded twice"
         }
-        StoreErrorKind::ReadOnly => "let this user write to the folder and its files, or name another folder with --dir",
+        StoreErrorKind::ReadOnly => {
+            "let this user write to the store: to the files of its folder, or to the tables of its database"
+        }
         StoreErrorKind::UnknownOutcome => "run the command again with the same event ids: nothing is recorded twice",
         _ => return None,
     })

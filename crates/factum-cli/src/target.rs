@@ -103,17 +103,16 @@ impl Target {
         if error.kind() != StoreErrorKind::NotFound {
             return error.into();
         }
-        let (what, named, how) = match self {
+        let (missing, named, how) = match self {
             Self::Folder(dir) => {
                 let dir = dir.display();
-                (format!("there is no store in {dir}"), "the store's folder with --dir", format!("--dir {dir}"))
+                let missing = Failure::not_found(format!("there is no store in {dir}"));
+                (missing, "the store's folder with --dir", format!("--dir {dir}"))
             }
-            Self::Postgres { log, .. } => {
-                let how = format!("--store URL --log {log}");
-                (format!("there is no log {log} in the database"), "another one with --log", how)
-            }
+            // It may be the log, the schema or the database.
+            Self::Postgres { log, .. } => (error.into(), "another one with --log", format!("--store URL --log {log}")),
         };
-        Failure::not_found(what)
+        missing
             .hint(format!("name {named}, or create it with a first event: factum {how} append STREAM --type TYPE --data '{{}}'"))
     }
 }

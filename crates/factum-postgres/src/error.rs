@@ -91,6 +91,11 @@ pub(crate) fn is_made(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some("23505")
 }
 
+/// Whether a table is not there, or its schema.
+pub(crate) fn is_missing(error: &sqlx::Error) -> bool {
+    matches!(code(error).as_deref(), Some("42P01" | "3F000"))
+}
+
 /// Whether another transaction has what it waited for.
 pub(crate) fn is_waiting(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some("55P03")

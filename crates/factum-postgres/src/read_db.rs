@@ -9,7 +9,7 @@ use factum::{ReadDb, ReadModelName, Record, StoreError, StoreErrorKind, Timestam
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use crate::error::{failed, is_lost, is_made};
+use crate::error::{failed, is_lost, is_made, is_missing};
 use crate::names::{quoted, schema};
 use crate::read_tx::{Link, PgTx};
 use crate::servers::{CHECK, Connected, Role, Servers, hosts};
@@ -57,6 +57,11 @@ const TABLES: &str = r#"
     INSERT INTO factum_read.records VALUES ('factum/format', '1') ON CONFLICT DO NOTHING;
     COMMIT"#;
 
+async fn format(connection: &mut PgConnection) -> sqlx::Result<String> {
+    let format = sqlx::query_scalar("SELECT value FROM factum_read.records WHERE key = 'factum/format'");
+    format.fetch_one(connection).await
+}
+
 /// The format of these tables that this program knows.
 const FORMAT: u32 = 1;
 
@@ -84,11 +89,15 @@ impl PgDb {
         let hosts = hosts.into_iter().map(quiet).collect();
         let servers = Arc::new(Servers::new(hosts, Role::Primary, READ_CONNECTIONS, ACQUIRE_TIMEOUT));
         let Connected { mut connection, host, .. } = servers.connect().await?;
-        connection.execute(TABLES).await.map_err(failed("make the tables of the runtime"))?;
-        let format: String = sqlx::query_scalar("SELECT value FROM factum_read.records WHERE key = 'factum/format'")
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed("read the format"))?;
+        let format = match format(&mut connection).await {
+            // Only then: who finds them needs no right to make any.
+            Err(error) if is_missing(&error) => {
+                connection.execute(TABLES).await.map_err(failed("make the tables of the runtime"))?;
+                format(&mut connection).await
+            }
+            format => format,
+        };
+        let format = format.map_err(failed("read the format"))?;
         if format.parse::<u32>().ok().is_none_or(|format| FORMAT < format) {
             let message =
                 format!("its read models are in format {format}, and this program knows {FORMAT}: run the newer program");

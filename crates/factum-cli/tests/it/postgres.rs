@@ -1,7 +1,9 @@
 //! The same commands on a database, many logs in it, and copies from one place to another.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use factum::{Append, Position, Store};
 use factum_postgres::testing::Server;
 use serde_json::Value;
 
@@ -18,7 +20,11 @@ fn database() -> String {
 fn what_works_on_a_folder_works_on_a_database() {
     let (folder, url) = (Folder::new(), database());
     let on = |arguments: &[&str]| folder.run(&[&["--store", &url], arguments].concat());
-    on(&["read"]).failed(4, &["there is no log main in the database"]);
+    on(&["read"]).failed(4, &["there is no store in this database: run `factum migrate`"]);
+    let elsewhere = url.replace("/cli-", "/nowhere-");
+    let nowhere = folder.run(&["--store", &elsewhere, "read"]).failed(4, &["there is no such database: create it"]);
+    assert_eq!(nowhere.stderr.matches("does not exist").count(), 1, "{nowhere:?}");
+    assert!(!nowhere.stderr.contains("--dir"), "{nowhere:?}");
     let migrated = on(&["migrate"]).values();
     assert_eq!(migrated, on(&["migrate"]).values().iter().map(|same| with(same, "from", 0)).collect::<Vec<_>>());
     on(&["read"]).failed(4, &["there is no log main"]);
@@ -153,6 +159,41 @@ fn a_copy_has_the_positions_ids_and_times_and_goes_on_where_it_was() {
     folder.append("order-2", "Late", &[]);
     folder.ok(&["--dir", &back, "append", "order-2", "--type", "Other", "--data", "{}"]);
     folder.run(&["copy", "--from", &store, "--to", &back]).failed(3, &["they are not those of the source"]);
+}
+
+#[test]
+fn a_killed_copy_goes_on_and_takes_the_marks_of_its_own_log_alone() {
+    let (folder, url) = (Folder::new(), database());
+    let on = |log: &str, arguments: &[&str]| folder.run(&[&["--store", &url, "--log", log], arguments].concat());
+    let csv = folder.file("orders.csv", rows(2_000));
+    let import =
+        ["import", &csv, "--stream", "order", "--category", "order", "--type", "activity", "--time", "at", "--batch", "2"];
+    on("north", &import).ok();
+    on("south", &["append", "order-1", "--type", "Other", "--data", "{}"]).ok();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let open = |log: &str| runtime.block_on(factum_postgres::Options::default().log(log).open(&url)).unwrap();
+    for (log, consumer, through) in [("north", "mailer", 7), ("south", "mailer", 3), ("south", "printer", 1)] {
+        let mark = Append::default().consumed(consumer.parse().unwrap(), Position::new(through));
+        runtime.block_on(open(log).append(mark)).unwrap();
+    }
+
+    let copy = ["copy", "--from", &url, "--from-log", "north", "--to", &url, "--to-log", "east"];
+    let (east, mut killed) = (open("east"), folder.start(&copy));
+    while runtime.block_on(east.head()).unwrap() == Position::START {
+        assert!(killed.try_wait().unwrap().is_none(), "it ended before anything was copied");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let before = runtime.block_on(east.head()).unwrap();
+    assert!(before < Position::new(2_000), "it was killed too late");
+
+    let copied = folder.run(&copy).values().remove(0);
+    assert!(before.get() <= copied["copied_before"].as_u64().unwrap(), "{copied}");
+    assert_eq!((&copied["events"], &copied["consumers"]), (&2_000.into(), &1.into()));
+    assert!(on("east", &["export"]).ok() == on("north", &["export"]).ok());
+    assert_eq!(runtime.block_on(east.consumers()).unwrap(), [("mailer".parse().unwrap(), Position::new(7))]);
+    assert_eq!(member(&on("south", &["read"]).values(), "type"), ["Other"]);
 }
 
 /// A table with so many rows.

@@ -80,7 +80,7 @@ fn a_foreign_file_in_place_of_the_events_is_refused_with_advice() {
 fn a_store_of_a_newer_version_is_refused_with_advice() {
     // The format's version stands after the eight bytes that every segment begins with.
     let newer = |bytes: &mut Vec<u8>| bytes[8..12].copy_from_slice(&99_u32.to_le_bytes());
-    check_damaged(newer, &[&["verify"], &["read"], &APPEND], "hint: use the program that wrote this folder");
+    check_damaged(newer, &[&["verify"], &["read"], &APPEND], "hint: use the program that wrote this store");
 }
 
 #[test]

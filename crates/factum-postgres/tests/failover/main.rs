@@ -3,6 +3,7 @@
 
 mod copies;
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -71,7 +72,7 @@ async fn what_was_acknowledged_is_stored_and_projected_once_whatever_becomes_of_
         let primary = cluster.whole().await;
         let stall = fail(&cluster, primary, failure, &acknowledgements).await;
         let next = cluster.whole().await;
-        println!("{failure:?}: server {primary} was the primary, and {next} is; nothing was acknowledged for {stall:.1?}");
+        tell(&format!("{failure:?}: server {primary} was the primary, and {next} is; nothing was acknowledged for {stall:.1?}"));
     }
 
     acknowledgements.end();
@@ -91,8 +92,13 @@ async fn what_was_acknowledged_is_stored_and_projected_once_whatever_becomes_of_
         let differing = projected.iter().zip(&stored).find(|(projected, stored)| projected != stored);
         assert_eq!((differing, projected.len()), (None, stored.len()), "projection {number}");
     }
-    println!("{} events were acknowledged, stored, projected four times and shown by standbys", stored.len());
+    tell(&format!("{} events were acknowledged, stored, projected four times and shown by standbys", stored.len()));
     shutdown.cancel();
+}
+
+/// Prints it also where the output of tests that pass is not shown.
+fn tell(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 async fn open(cluster: &Cluster, standbys: bool) -> PostgresStore {

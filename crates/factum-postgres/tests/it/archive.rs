@@ -4,13 +4,15 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use factum::{
-    Append, AppendError, Conflict, EventId, NewEvent, Payload, Position, Query, Range, Read, Scope, Selector, Store, StoreError,
-    StoreErrorKind, StreamName, Version, Versions,
+    Append, AppendError, Conflict, EventId, Log, NewEvent, Payload, Position, Query, Range, Read, Scope, Selector, StartError,
+    Store, StoreError, StoreErrorKind, StreamName, Version, Versions,
 };
 use factum_postgres::testing::Server;
-use factum_postgres::{Logs, Options, PostgresStore};
+use factum_postgres::{Logs, Options, PgDb, PostgresStore};
 use sqlx::{Connection, Executor, PgConnection};
+use tokio_util::sync::CancellationToken;
 
+use crate::balances::Looks;
 use crate::support::database;
 use crate::writers::Writers;
 
@@ -209,6 +211,24 @@ async fn a_log_that_has_events_in_a_replaced_partition_has_none_archived_behind_
         log.verify(&mut |_, _| {}).await.unwrap();
     }
     assert_eq!(read(&late, Query::all()).await.unwrap().len(), 250);
+}
+
+#[tokio::test]
+async fn a_projection_knows_its_log_by_an_event_that_is_archived() {
+    let (url, store) = filled().await;
+    let (db, shutdown) = (PgDb::open(&url).await.unwrap(), CancellationToken::new());
+    let late = Options::default().log("late").open(&url).await.unwrap();
+    late.append(Append::new((0..SPAN).map(|_| event("late-1")).collect())).await.unwrap();
+    let running = Log::new(store.clone()).project(Looks, db.clone()).start(&shutdown).await.unwrap();
+    running.wait_for(Position::new(350), PATIENCE).await.unwrap();
+    Logs::at(&url).unwrap().detach_oldest().await.unwrap();
+
+    let other = Log::new(late).project(Looks, db.clone()).start(&shutdown).await.err();
+    assert!(matches!(other, Some(StartError::AnotherLog { .. })), "{other:?}");
+    let again = Log::new(store.clone()).project(Looks, db).start(&shutdown).await.unwrap();
+    let head = store.append(Append::new(vec![event("steady-1")])).await.unwrap().positions.through;
+    again.wait_for(head, PATIENCE).await.unwrap();
+    shutdown.cancel();
 }
 
 // On one thread: what is spawned first asks for the connection first.

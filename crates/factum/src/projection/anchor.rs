@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::records::{Held, add, position, text};
 use super::worker::{Halt, Session};
-use crate::{EventId, Position, Projection, Query, Range, Read, ReadDb, Store, StoreError, StoreErrorKind};
+use crate::{EventId, Position, Projection, Query, Range, Read, ReadDb, Scope, Selector, Store, StoreError, StoreErrorKind};
 
 /// The first event that a read model of the projection was given; written before any change that is made for it.
 ///
@@ -21,7 +21,7 @@ pub(crate) struct Anchor {
 pub(crate) enum Found {
     /// There is no anchor: no event was handled yet.
     NoAnchor,
-    /// The anchor; or something that is archived, and is not asked for.
+    /// The anchor, or that it is archived.
     Anchor,
     /// Nothing yet: a standby may be behind.
     Nothing(Anchor),
@@ -33,10 +33,11 @@ pub(crate) enum Found {
 pub(crate) async fn find<D: ReadDb>(db: &D, log: &impl Store, projection: &str) -> Result<Found, StoreError> {
     let Some(anchor) = Held::<Anchor>::committed(db, &key(projection)).await? else { return Ok(Found::NoAnchor) };
     let anchor = anchor.value;
-    match first_after(log, Position::new(anchor.position.get() - 1)).await {
-        Ok(None) => Ok(Found::Nothing(anchor)),
-        Ok(Some(found)) if found == anchor => Ok(Found::Anchor),
-        Ok(Some(_)) => Ok(Found::Another(anchor)),
+    match log.read(Read::new(Selector::from(Scope::Event(anchor.event_id)).into())).await {
+        Ok(page) if page.events.iter().any(|event| event.position == anchor.position) => Ok(Found::Anchor),
+        Ok(page) if page.events.is_empty() && page.head < anchor.position => Ok(Found::Nothing(anchor)),
+        Ok(_) => Ok(Found::Another(anchor)),
+        // It was there, and is archived.
         Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(Found::Anchor),
         Err(error) => Err(error),
     }

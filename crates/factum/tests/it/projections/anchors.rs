@@ -40,9 +40,10 @@ async fn of_two_logs_without_events_the_one_that_has_some_first_fills_the_tables
     let head = world.deposit(&["a", "b", "c", "d", "e"]).await;
     let _ = running.wait_for(head, std::time::Duration::from_millis(50)).await;
     other.deposit(&["a", "b", "c", "d", "e", "f", "g"]).await;
-    until("a refusal", async || unavailable(&running).or_else(|| unavailable(&second)).is_some()).await;
+    let is_refused = |running| unavailable(running).is_some_and(|why| why.contains("another log"));
+    until("a refusal", async || is_refused(&running) || is_refused(&second)).await;
     // Which of them is a matter of who holds the leases; the other goes on alone.
-    let (own, refused) = if unavailable(&running).is_some() { (&other, &world) } else { (&world, &other) };
+    let (own, refused) = if is_refused(&running) { (&other, &world) } else { (&world, &other) };
     refused.shutdown.cancel();
     until("the tables of one log", async || own.live() == expected(&own.log).await).await;
 }
